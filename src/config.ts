@@ -1,0 +1,240 @@
+import {
+  Config,
+  ConfigReader,
+  readDurationFromConfig,
+} from '@backstage/config';
+import { InputError } from '@backstage/errors';
+import { durationToMilliseconds } from '@backstage/types';
+import { LakebaseBlock, lakebaseSchema } from './configSchema';
+import type { WorkspaceSettings } from './databricks/workspace';
+import { isLoopback } from './loopback';
+
+/** Where the block lies in app-config. */
+export const LAKEBASE_KEY = 'backend.database.lakebase';
+
+/** The database that every Lakebase branch is born with. */
+export const DEFAULT_DATABASE = 'databricks_postgres';
+
+/** A wake-up takes seconds, the start of a new compute up to a minute. */
+const DEFAULT_CONNECT_TIMEOUT_MS = 60_000;
+
+/** Lakebase may close a connection that is 24 h idle or 3 days old. */
+const DEFAULT_MAX_CONNECTION_AGE_MS = 45 * 60_000;
+
+/** What the platform accepts as `ttl` of a credential. */
+const MIN_LIFETIME_MS = 5 * 60_000;
+const MAX_LIFETIME_MS = 60 * 60_000;
+
+type Env = Record<string, string | undefined>;
+
+/** A setting with the place where it was found, for messages. */
+export interface Sourced<T> {
+  value: T;
+  source: string;
+}
+
+/** The block `backend.database.lakebase`, checked and completed. */
+export interface LakebaseConfig {
+  endpoint: Sourced<string>;
+  workspaceHost: Sourced<string>;
+  /** Reads the workspace's settings anew, since secrets are replaced on disk. */
+  readWorkspace: () => WorkspaceSettings;
+  credentialLifetimeMs?: number;
+  adminDatabase: string;
+  connectTimeoutMs: number;
+  maxConnectionAgeMs: number;
+}
+
+/**
+ * Reads and checks the block, with `DATABRICKS_*` and `LAKEBASE_ENDPOINT` for
+ * what it leaves out.
+ *
+ * @throws InputError that names the key and the remedy.
+ */
+export function readLakebaseConfig(
+  rootConfig: Config,
+  env: Env,
+): LakebaseConfig {
+  const block = readBlock(rootConfig);
+  const readWorkspace = () => readWorkspaceSettings(readBlock(rootConfig), env);
+  const workspaceHost = readWorkspaceHost(block, env);
+  // Read once at start so that a missing secret is found before it is needed.
+  readWorkspace();
+
+  return {
+    endpoint: readEndpoint(block, env),
+    workspaceHost,
+    readWorkspace,
+    credentialLifetimeMs: readLifetime(block),
+    adminDatabase: trimmed(block.adminDatabase) ?? DEFAULT_DATABASE,
+    connectTimeoutMs: readPositiveDuration(
+      block,
+      'connectTimeout',
+      DEFAULT_CONNECT_TIMEOUT_MS,
+    ),
+    maxConnectionAgeMs: readPositiveDuration(
+      block,
+      'maxConnectionAge',
+      DEFAULT_MAX_CONNECTION_AGE_MS,
+    ),
+  };
+}
+
+function readBlock(rootConfig: Config): LakebaseBlock {
+  const result = lakebaseSchema.safeParse(rootConfig.getOptional(LAKEBASE_KEY));
+  if (!result.success) {
+    const problems = result.error.issues.map(
+      issue => `${[LAKEBASE_KEY, ...issue.path].join('.')}: ${issue.message}`,
+    );
+    throw new InputError(`Invalid configuration. ${problems.join('. ')}`);
+  }
+  return result.data;
+}
+
+const ID = '[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const ENDPOINT = new RegExp(`^projects/${ID}/branches/${ID}/endpoints/${ID}$`);
+
+function readEndpoint(block: LakebaseBlock, env: Env): Sourced<string> {
+  const endpoint = pick(
+    [`${LAKEBASE_KEY}.endpoint`, block.endpoint],
+    ['LAKEBASE_ENDPOINT', env.LAKEBASE_ENDPOINT],
+  );
+  if (!endpoint) {
+    throw new InputError(
+      `${LAKEBASE_KEY}.endpoint is missing. Set it, or LAKEBASE_ENDPOINT, to ` +
+        'the path of the endpoint: projects/P/branches/B/endpoints/E',
+    );
+  }
+  if (!ENDPOINT.test(endpoint.value)) {
+    throw new InputError(
+      `${endpoint.source} is not the path of an endpoint. Expected ` +
+        'projects/P/branches/B/endpoints/E, each an id of 1 to 63 lower-case ' +
+        `letters, digits and hyphens, but got '${endpoint.value}'`,
+    );
+  }
+  return endpoint;
+}
+
+function readWorkspaceHost(block: LakebaseBlock, env: Env): Sourced<string> {
+  const host = pick(
+    [`${LAKEBASE_KEY}.workspace.host`, block.workspace?.host],
+    ['DATABRICKS_HOST', env.DATABRICKS_HOST],
+  );
+  if (!host) {
+    throw new InputError(
+      `${LAKEBASE_KEY}.workspace.host is missing. Set it, or DATABRICKS_HOST, ` +
+        "to the workspace's URL, such as https://dbc-1234.cloud.databricks.com",
+    );
+  }
+  return { ...host, value: workspaceOrigin(host) };
+}
+
+function workspaceOrigin({ value, source }: Sourced<string>): string {
+  const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
+  const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
+  if (!url || url.username || url.password) {
+    throw new InputError(
+      `${source} is not the URL of a workspace, such as ` +
+        'https://dbc-1234.cloud.databricks.com',
+    );
+  }
+  const secure =
+    url.protocol === 'https:' ||
+    (url.protocol === 'http:' && isLoopback(url.hostname));
+  if (!secure) {
+    throw new InputError(
+      `${source} must start with https://, since the client secret is sent ` +
+        'there. Plain http is accepted to a loopback address only',
+    );
+  }
+  return url.origin;
+}
+
+/** Client id and secret come from one source, the block before the environment. */
+function readWorkspaceSettings(
+  block: LakebaseBlock,
+  env: Env,
+): WorkspaceSettings {
+  const own = {
+    id: trimmed(block.workspace?.clientId),
+    secret: trimmed(block.workspace?.clientSecret),
+  };
+  const inBlock = own.id !== undefined || own.secret !== undefined;
+  const { id, secret } = inBlock
+    ? own
+    : {
+        id: trimmed(env.DATABRICKS_CLIENT_ID),
+        secret: trimmed(env.DATABRICKS_CLIENT_SECRET),
+      };
+  const [idKey, secretKey] = inBlock
+    ? [
+        `${LAKEBASE_KEY}.workspace.clientId`,
+        `${LAKEBASE_KEY}.workspace.clientSecret`,
+      ]
+    : ['DATABRICKS_CLIENT_ID', 'DATABRICKS_CLIENT_SECRET'];
+
+  if (id === undefined || secret === undefined) {
+    const missing = id === undefined ? 'clientId' : 'clientSecret';
+    throw new InputError(
+      `${LAKEBASE_KEY}.workspace.${missing} is missing. Set clientId and ` +
+        'clientSecret there, or leave both out and set DATABRICKS_CLIENT_ID ' +
+        'and DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal',
+    );
+  }
+  return {
+    host: readWorkspaceHost(block, env).value,
+    clientId: id,
+    clientSecret: secret,
+    identityKeys: `${idKey} and ${secretKey}`,
+  };
+}
+
+function readLifetime(block: LakebaseBlock): number | undefined {
+  const ms = readDuration(block, 'credential.lifetime');
+  if (ms === undefined) return undefined;
+  if (!(ms >= MIN_LIFETIME_MS && ms <= MAX_LIFETIME_MS) || ms % 1000 !== 0) {
+    throw new InputError(
+      `${LAKEBASE_KEY}.credential.lifetime must be whole seconds from 5 ` +
+        'minutes to 1 hour',
+    );
+  }
+  return ms;
+}
+
+function readPositiveDuration(
+  block: LakebaseBlock,
+  key: 'connectTimeout' | 'maxConnectionAge',
+  fallbackMs: number,
+): number {
+  const ms = readDuration(block, key) ?? fallbackMs;
+  if (!(ms >= 1000)) {
+    throw new InputError(`${LAKEBASE_KEY}.${key} must be 1 second or more`);
+  }
+  return ms;
+}
+
+function readDuration(block: LakebaseBlock, key: string): number | undefined {
+  const config = new ConfigReader(block);
+  if (!config.has(key)) return undefined;
+  try {
+    return durationToMilliseconds(readDurationFromConfig(config, { key }));
+  } catch (error) {
+    throw new InputError(
+      `${LAKEBASE_KEY}.${key} is not a duration, such as '30s' or { minutes: 5 }`,
+      error,
+    );
+  }
+}
+
+/** Blanks around a value, or in place of one, come from files and shells. */
+const trimmed = (value: string | undefined) => value?.trim() || undefined;
+
+function pick(
+  ...candidates: [source: string, value: string | undefined][]
+): Sourced<string> | undefined {
+  for (const [source, candidate] of candidates) {
+    const value = trimmed(candidate);
+    if (value) return { value, source };
+  }
+  return undefined;
+}

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+
+const duration = z
+  .union([
+    z.string(),
+    z.strictObject({
+      years: z.number().optional(),
+      months: z.number().optional(),
+      weeks: z.number().optional(),
+      days: z.number().optional(),
+      hours: z.number().optional(),
+      minutes: z.number().optional(),
+      seconds: z.number().optional(),
+      milliseconds: z.number().optional(),
+    }),
+  ])
+  .describe("A duration: '30s', ISO 8601, or { minutes: 5 }.");
+
+/** The block `backend.database.lakebase`; also the source of config.schema.json. */
+export const lakebaseSchema = z
+  .strictObject({
+    endpoint: z
+      .string()
+      .optional()
+      .describe(
+        'Resource path of the endpoint: projects/P/branches/B/endpoints/E. ' +
+          'LAKEBASE_ENDPOINT when left out.',
+      ),
+    workspace: z
+      .strictObject({
+        host: z
+          .string()
+          .optional()
+          .describe(
+            'URL of the Databricks workspace; https when it has no scheme. ' +
+              'DATABRICKS_HOST when left out.',
+          ),
+        clientId: z
+          .string()
+          .optional()
+          .describe(
+            'Application id of the service principal. DATABRICKS_CLIENT_ID ' +
+              'when left out together with clientSecret.',
+          ),
+        clientSecret: z
+          .string()
+          .optional()
+          .describe('OAuth secret of the service principal.')
+          .meta({ visibility: 'secret' }),
+      })
+      .optional()
+      .describe('The workspace that mints the credentials, and as whom.'),
+    credential: z
+      .strictObject({
+        lifetime: duration
+          .optional()
+          .describe(
+            'How long a credential shall live, from 5 minutes to 1 hour. The ' +
+              "platform's default (1 hour) when left out.",
+          ),
+      })
+      .optional(),
+    adminDatabase: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The database from which missing plugin databases are created. ' +
+          'databricks_postgres when left out.',
+      ),
+    connectTimeout: duration
+      .optional()
+      .describe(
+        'How long one new connection may take in all: waiting for a ' +
+          'credential, for a waking endpoint, and logging in. 60 seconds when ' +
+          'left out.',
+      ),
+    maxConnectionAge: duration
+      .optional()
+      .describe(
+        'A pooled connection is replaced after this time, less up to a tenth ' +
+          'of jitter. 45 minutes when left out.',
+      ),
+  })
+  .describe(
+    'Runs Backstage on Databricks Lakebase: connections log in with ' +
+      'short-lived credentials that are minted from the workspace.',
+  );
+
+/** What the block holds once it has the right shape. */
+export type LakebaseBlock = z.infer<typeof lakebaseSchema>;

@@ -1,0 +1,109 @@
+import { Config } from '@backstage/config';
+import { InputError } from '@backstage/errors';
+import { JsonObject } from '@backstage/types';
+import type { Knex } from 'knex';
+import { omit } from 'lodash';
+import { parse as parseConnectionString } from 'pg-connection-string';
+import { LAKEBASE_KEY } from './config';
+import { isLoopback } from './loopback';
+
+/** After this time without traffic the kernel asks whether the peer is there. */
+const TCP_KEEPALIVE_DELAY_MS = 30_000;
+
+/** One `connection` of `backend.database`, checked field by field. */
+export type ConnectionConfig = Record<string, unknown> & {
+  host?: string;
+  port?: number;
+  user?: string;
+  database?: string;
+  ssl?: unknown;
+};
+
+/** Completes a merged connection with what holds for all of them. */
+export function connectionOf(settings: ConnectionConfig, sslKey: string) {
+  return {
+    keepAlive: true,
+    keepAliveInitialDelayMillis: TCP_KEEPALIVE_DELAY_MS,
+    ...settings,
+    // Said outright, or pg would take it from the PG* variables.
+    port: settings.port ?? 5432,
+    ssl: verifiedTls(settings, sslKey),
+  };
+}
+
+/** One `connection` as an object, without what the stock connector drops. */
+export function connectionAt(
+  config: Config,
+  fullKey: string,
+): ConnectionConfig {
+  const raw = config.getOptional<string | JsonObject>(
+    fullKey.replace('backend.database.', ''),
+  );
+  const parsed: Record<string, unknown> =
+    typeof raw === 'string' ? { ...parseConnectionString(raw) } : { ...raw };
+  const type = parsed.type ?? 'default';
+  if (typeof type !== 'string') {
+    throw new InputError(`${fullKey}.type must be a string`);
+  }
+  if (type !== 'default') {
+    throw new InputError(
+      `${fullKey}.type is '${type}', which is another way to log in ` +
+        `than ${LAKEBASE_KEY}. Remove one of the two`,
+    );
+  }
+  if (!isAbsent(parsed.password)) {
+    throw new InputError(
+      `${fullKey} holds a password beside ${LAKEBASE_KEY}, which logs in with ` +
+        'credentials of its own. Remove one of the two',
+    );
+  }
+  const settings = omit(parsed, [
+    'type',
+    'instance',
+    'tokenCredential',
+    'password',
+  ]);
+  const given = Object.entries(settings).filter(
+    ([, value]) => !isAbsent(value),
+  );
+  return { ...Object.fromEntries(given), ...readPort(settings.port, fullKey) };
+}
+
+/** A connection string without a port or password parses to empty strings. */
+const isAbsent = (value: unknown) =>
+  value === undefined || value === null || value === '';
+
+function readPort(port: unknown, fullKey: string): { port?: number } {
+  if (isAbsent(port)) return {};
+  const number = Number(port);
+  if (!Number.isInteger(number) || number < 1 || number > 65_535) {
+    throw new InputError(`${fullKey}.port must be a number from 1 to 65535`);
+  }
+  return { port: number };
+}
+
+/**
+ * The credential goes over this connection in clear text, so verification can
+ * be turned off towards this machine only.
+ */
+function verifiedTls(
+  { ssl, host }: ConnectionConfig,
+  fullKey: string,
+): Knex.PgConnectionConfig['ssl'] {
+  if (ssl === undefined || ssl === true || ssl === 'true') {
+    return { rejectUnauthorized: true };
+  }
+  const options = typeof ssl === 'object' ? (ssl as JsonObject) : undefined;
+  const { rejectUnauthorized = true } = options ?? {};
+  if (options && rejectUnauthorized === true) {
+    return { ...options, rejectUnauthorized };
+  }
+  if (host === undefined || !isLoopback(host)) {
+    throw new InputError(
+      `${fullKey} turns off TLS or its verification, but the credential is ` +
+        `sent over that connection. Remove ${fullKey}.ssl (or sslmode), and ` +
+        `trust a private CA with ${fullKey}.ssl.ca`,
+    );
+  }
+  return options ? { ...options, rejectUnauthorized: false } : false;
+}

@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net';
+import { LoggerService } from '@backstage/backend-plugin-api';
+import knexFactory, { Knex } from 'knex';
+import type { Client } from 'pg';
+import { Attempts } from './attempts';
+import { elapsedMs, instant, Instant, systemClock } from './clock';
+import { KnexPgClient, openConnection, TokenSource } from './openConnection';
+import type { ConnectionTarget } from './postgresFaults';
+
+/** Without a credential a connection can't be replaced, so it is kept longer: */
+const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;
+
+/** ... replaced a tenth earlier at most, so that they don't go all at once. */
+const AGE_JITTER = 0.1;
+
+export interface KnexClientOptions {
+  config: Knex.Config;
+  target: ConnectionTarget;
+  tokens: TokenSource;
+  connectTimeoutMs: number;
+  maxConnectionAgeMs: number;
+  logger: LoggerService;
+  attempts: Attempts;
+  /** Gets every socket that is open. */
+  sockets: Set<Socket>;
+}
+
+/** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
+interface TarnPool {
+  validate(connection: Client): boolean | Promise<boolean>;
+  check(): void;
+}
+
+/**
+ * Makes a Knex whose connections log in with a live credential.
+ *
+ * Only the instance is adjusted: `config.client` stays the string `pg`, which
+ * Backstage's plugins ask for in about a hundred places.
+ */
+export function createKnexClient(options: KnexClientOptions): Knex {
+  const { config, tokens, target, attempts, sockets } = options;
+  const knex = knexFactory({ ...config, log: knexLog(options.logger) });
+  const client = knex.client as KnexPgClient & {
+    pool: TarnPool;
+    acquireRawConnection(): Promise<Client>;
+  };
+
+  // Clients of transactions share this object and know nothing of the hook.
+  Object.defineProperty(client.connectionSettings, 'password', {
+    get: () => tokens.current,
+    enumerable: false,
+    configurable: true,
+  });
+
+  const ages = new ConnectionAges(options);
+  client.acquireRawConnection = async () => {
+    const connection = await attempts.run(
+      `connection to ${target.host}:${target.port}`,
+      options.connectTimeoutMs,
+      signal => openConnection(client, { tokens, target, sockets, signal }),
+    );
+    ages.add(connection);
+    return connection;
+  };
+
+  const { pool } = client;
+  const validate = pool.validate.bind(pool);
+  pool.validate = async connection =>
+    !ages.isOver(connection) && validate(connection);
+
+  // Reaps idle connections, which could not be opened again without a token.
+  const check = pool.check.bind(pool);
+  pool.check = () => {
+    if (tokens.usable) check();
+  };
+  return knex;
+}
+
+/** Decides when a pooled connection is due to be replaced. */
+class ConnectionAges {
+  readonly #born = new WeakMap<Client, { at: Instant; limitMs: number }>();
+  readonly #options: Pick<KnexClientOptions, 'maxConnectionAgeMs' | 'tokens'>;
+
+  constructor(
+    options: Pick<KnexClientOptions, 'maxConnectionAgeMs' | 'tokens'>,
+  ) {
+    this.#options = options;
+  }
+
+  add(connection: Client): void {
+    const jitter = 1 - AGE_JITTER * systemClock.random();
+    const limitMs = this.#options.maxConnectionAgeMs * jitter;
+    this.#born.set(connection, { at: instant(systemClock), limitMs });
+  }
+
+  isOver(connection: Client): boolean {
+    const { at, limitMs } = this.#born.get(connection)!;
+    const ageMs = elapsedMs(systemClock, at);
+    return this.#options.tokens.usable
+      ? ageMs > limitMs
+      : ageMs > MAX_AGE_WITHOUT_CREDENTIAL_MS;
+  }
+}
+
+/**
+ * Without it Knex writes to the console. Its warnings repeat, once per caller,
+ * errors that the callers get anyway.
+ */
+function knexLog(logger: LoggerService): Knex.Logger {
+  const text = (message: unknown) => String(message);
+  return {
+    debug: message => logger.debug(text(message)),
+    warn: message => logger.debug(text(message)),
+    error: message => logger.error(text(message)),
+    deprecate: (method, alternative) =>
+      logger.debug(`${method} is deprecated, use ${alternative}`),
+  };
+}

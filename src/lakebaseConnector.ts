@@ -1,0 +1,215 @@
+import type { Socket } from 'node:net';
+import { LoggerService } from '@backstage/backend-plugin-api';
+import { Config } from '@backstage/config';
+import { Knex } from 'knex';
+import { escapeIdentifier } from 'pg';
+import { Attempts } from './attempts';
+import { LakebaseConfig } from './config';
+import { LakebaseError } from './errors';
+import { createKnexClient } from './knexClient';
+import { TokenSource } from './openConnection';
+import {
+  PluginDatabase,
+  readAdminDatabase,
+  readPluginDatabase,
+} from './pluginDatabase';
+import { connectFault, ConnectionTarget } from './postgresFaults';
+import { retry } from './retry';
+
+/** Longer than most queries, shorter than an orchestrator's grace period. */
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+
+/** Another replica was faster: duplicate database, schema, or catalog row. */
+const ALREADY_THERE = ['42P04', '42P06', '23505'];
+
+interface Pool {
+  knex: Knex;
+  target: ConnectionTarget;
+}
+
+export interface LakebaseConnectorOptions {
+  rootConfig: Config;
+  config: LakebaseConfig;
+  tokens: TokenSource;
+  /** Host name of the endpoint, for when the configuration has none. */
+  findHost: (signal: AbortSignal) => Promise<string>;
+  /** Login name, for when the configuration has none. */
+  defaultUser: () => string;
+  logger: LoggerService;
+}
+
+/** Gives each plugin a Knex whose database and schema exist. */
+export class LakebaseConnector {
+  readonly #options: LakebaseConnectorOptions;
+  readonly #clients = new Map<string, Promise<Knex>>();
+  readonly #pools = new Set<Knex>();
+  readonly #sockets = new Set<Socket>();
+  readonly #attempts = new Attempts();
+  #host?: Promise<string>;
+  #admin?: Promise<Pool>;
+
+  constructor(options: LakebaseConnectorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The plugin's Knex, the same for every caller, after a first connection has
+   * succeeded.
+   *
+   * @throws LakebaseError; the next call tries again.
+   */
+  getClient(pluginId: string): Promise<Knex> {
+    const existing = this.#clients.get(pluginId);
+    if (existing) return existing;
+
+    const client = this.#createClient(pluginId).catch(error => {
+      // close() may have emptied the map, and a later call refilled it.
+      if (this.#clients.get(pluginId) === client)
+        this.#clients.delete(pluginId);
+      throw error;
+    });
+    this.#clients.set(pluginId, client);
+    return client;
+  }
+
+  /** Closes every connection: those in use get a while to finish. */
+  async close(): Promise<void> {
+    this.#attempts.stop();
+    const pools = [...this.#pools].map(pool => pool.destroy());
+
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise(resolve => {
+      timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.allSettled(pools), timeout]);
+    clearTimeout(timer);
+    this.#sockets.forEach(socket => socket.destroy());
+  }
+
+  /** The host that the endpoint listens on, once it has been looked up. */
+  findHost(): Promise<string> {
+    if (this.#host) return this.#host;
+    const { config, tokens, findHost } = this.#options;
+    const host = this.#attempts
+      .run('endpoint look-up', config.connectTimeoutMs, async signal => {
+        // A refused identity or endpoint is then told once, by the mint.
+        await tokens.token(signal);
+        return retry(() => findHost(signal), signal);
+      })
+      .catch(error => {
+        this.#host = undefined;
+        throw error;
+      });
+    this.#host = host;
+    return host;
+  }
+
+  async #createClient(pluginId: string): Promise<Knex> {
+    const { rootConfig, config } = this.#options;
+    const database = readPluginDatabase(rootConfig, config, pluginId);
+    let pool: Pool | undefined;
+    try {
+      pool = await this.#openPool(database);
+      await this.#ensureDatabase(pool, database);
+      await ensureSchema(pool, database);
+      return pool.knex;
+    } catch (error) {
+      await this.#closePool(pool);
+      throw new LakebaseError(
+        error instanceof LakebaseError ? error.code : 'database-error',
+        {
+          message: `The database of plugin '${pluginId}' is not available`,
+          cause: error,
+        },
+      );
+    }
+  }
+
+  async #openPool(database: PluginDatabase): Promise<Pool> {
+    const { tokens, logger, config, defaultUser } = this.#options;
+    const host = database.connection.host ?? (await this.findHost());
+    const user = database.connection.user ?? defaultUser();
+    const target: ConnectionTarget = {
+      host,
+      port: database.connection.port,
+      user,
+      database: database.connection.database,
+      role: database.role,
+    };
+    const knex = createKnexClient({
+      config: {
+        ...database.knexConfig,
+        connection: { ...database.connection, host, user },
+      },
+      target,
+      tokens,
+      connectTimeoutMs: database.connectTimeoutMs,
+      maxConnectionAgeMs: config.maxConnectionAgeMs,
+      logger,
+      attempts: this.#attempts,
+      sockets: this.#sockets,
+    });
+    this.#pools.add(knex);
+    return { knex, target };
+  }
+
+  async #closePool(pool: Pool | undefined): Promise<void> {
+    if (!pool) return;
+    this.#pools.delete(pool.knex);
+    await pool.knex.destroy();
+  }
+
+  /** Tries the database first: only a missing one takes rights to create. */
+  async #ensureDatabase(pool: Pool, database: PluginDatabase): Promise<void> {
+    try {
+      await pool.knex.raw('select 1');
+    } catch (error) {
+      const missing =
+        error instanceof LakebaseError && error.code === 'database-missing';
+      if (!missing || !database.ensureDatabase) throw error;
+      await this.#createDatabase(pool.target.database);
+      await pool.knex.raw('select 1');
+    }
+  }
+
+  async #createDatabase(name: string): Promise<void> {
+    const { knex, target } = await this.#adminPool();
+    try {
+      await knex.raw(`CREATE DATABASE ${escapeIdentifier(name)}`);
+    } catch (error) {
+      if (!isAlreadyThere(error)) throw connectFault(error, target);
+    }
+  }
+
+  #adminPool(): Promise<Pool> {
+    if (this.#admin) return this.#admin;
+    const { rootConfig, config } = this.#options;
+    const admin = this.#openPool(readAdminDatabase(rootConfig, config)).catch(
+      error => {
+        this.#admin = undefined;
+        throw error;
+      },
+    );
+    this.#admin = admin;
+    return admin;
+  }
+}
+
+async function ensureSchema(
+  { knex, target }: Pool,
+  { ensureSchema: schema }: PluginDatabase,
+): Promise<void> {
+  if (!schema) return;
+  try {
+    const found = await knex<{ nspname: string }>('pg_namespace')
+      .where('nspname', schema)
+      .first('nspname');
+    // The role of the connection becomes the owner.
+    if (!found) await knex.raw(`CREATE SCHEMA ${escapeIdentifier(schema)}`);
+  } catch (error) {
+    if (!isAlreadyThere(error)) throw connectFault(error, target);
+  }
+}
+
+const isAlreadyThere = (error: unknown) =>
+  ALREADY_THERE.includes((error as { code?: string }).code ?? '');

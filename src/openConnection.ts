@@ -1,0 +1,151 @@
+import { Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import { Client, ClientConfig, escapeIdentifier } from 'pg';
+import { connectFault, ConnectionTarget } from './postgresFaults';
+import { retry } from './retry';
+
+/** Where the connector gets its credentials; a TokenRefresher, seen from here. */
+export interface TokenSource {
+  token(signal: AbortSignal): Promise<string>;
+  confirm(token: string, user: string): void;
+  reject(token: string, user: string): boolean;
+  readonly current: string;
+  readonly usable: boolean;
+}
+
+/** What Knex 3.0 to 3.3 make a Postgres connection with. */
+export interface KnexPgClient {
+  driver: { Client: typeof Client };
+  connectionSettings: ClientConfig;
+  version?: string;
+  checkVersion(connection: Client): Promise<string>;
+  setSchemaSearchPath(connection: Client): Promise<unknown>;
+}
+
+export interface OpenConnectionOptions {
+  tokens: TokenSource;
+  target: ConnectionTarget;
+  /** Every socket that is open, so that shutdown leaves none behind. */
+  sockets: Set<Socket>;
+  signal: AbortSignal;
+}
+
+/**
+ * A name that does not resolve is new for a moment, or wrong for good.
+ */
+const UNKNOWN_HOST_PATIENCE_MS = 5_000;
+
+/** Gives keys and clocks of a gateway time to catch up with a new credential. */
+const SECOND_LOGIN_DELAY_MS = 1_000;
+
+/**
+ * Opens one connection as Knex would, but takes the token before the socket,
+ * and leaves nothing open when anything fails on the way.
+ *
+ * Transient faults are retried until `signal` aborts. A refused token is
+ * reported and one more login tried, whatever the reason for the refusal.
+ *
+ * @throws LakebaseError
+ */
+export async function openConnection(
+  client: KnexPgClient,
+  { tokens, target, sockets, signal }: OpenConnectionOptions,
+): Promise<Client> {
+  const begun = performance.now();
+  let refused = false;
+
+  return retry(async () => {
+    const token = await tokens.token(signal);
+    try {
+      const connection = await login(client, token, target, sockets, signal);
+      tokens.confirm(token, target.user);
+      return connection;
+    } catch (error) {
+      const fault = connectFault(error, target);
+      const waitedMs = performance.now() - begun;
+      if (
+        fault.code === 'database-unknown-host' &&
+        waitedMs > UNKNOWN_HOST_PATIENCE_MS
+      ) {
+        throw fault.as('database-host-missing');
+      }
+      if (fault.code !== 'token-refused') throw fault;
+      if (refused) throw fault.as('login-refused');
+
+      refused = true;
+      const renewed = tokens.reject(token, target.user);
+      throw renewed ? fault : fault.as(fault.code, SECOND_LOGIN_DELAY_MS);
+    }
+  }, signal);
+}
+
+async function login(
+  client: KnexPgClient,
+  token: string,
+  target: ConnectionTarget,
+  sockets: Set<Socket>,
+  signal: AbortSignal,
+): Promise<Client> {
+  const socket = new Socket();
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
+
+  const connection = new client.driver.Client({
+    ...client.connectionSettings,
+    ...dialledAs(client.connectionSettings, socket),
+    password: token,
+    stream: () => socket,
+  });
+  // Knex asks for this mark before it reuses a connection. The listener also
+  // keeps a late error of a connection given up from ending the process.
+  const dispose = (error?: unknown) =>
+    Object.assign(connection, {
+      __knex__disposed: error ?? 'Connection ended unexpectedly',
+    });
+  connection.on('error', dispose);
+  connection.on('end', dispose);
+
+  const giveUp = () => socket.destroy();
+  signal.addEventListener('abort', giveUp);
+  try {
+    signal.throwIfAborted();
+    await connection.connect();
+    forgetPassword(connection);
+    client.version ??= await client.checkVersion(connection);
+    await client.setSchemaSearchPath(connection);
+    if (target.role) {
+      await connection.query(`SET ROLE ${escapeIdentifier(target.role)}`);
+    }
+    return connection;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/**
+ * pg overrides `ssl.servername` with any host that is a name. Through an alias
+ * the gateway must still be asked for by its own name, so pg is told that name
+ * and the socket dials the alias.
+ */
+function dialledAs(
+  { host, ssl }: ClientConfig,
+  socket: Socket,
+): { host?: string } {
+  const servername = (ssl as ConnectionOptions | undefined)?.servername;
+  if (!servername || !host) return {};
+  const dial = socket.connect.bind(socket);
+  socket.connect = ((port: number) => dial(port, host)) as typeof dial;
+  return { host: servername };
+}
+
+/** The server has checked it; from here on it could only leak. */
+function forgetPassword(connection: Client): void {
+  const { connectionParameters } = connection as Client & {
+    connectionParameters: { password: unknown };
+  };
+  connectionParameters.password = null;
+  (connection as { password?: unknown }).password = null;
+}

@@ -1,0 +1,188 @@
+import { LakebaseError, LakebaseErrorCode } from './errors';
+
+/** Where and as whom a connection was tried, to name it in messages. */
+export interface ConnectionTarget {
+  host: string;
+  port: number;
+  user: string;
+  database: string;
+  role?: string;
+}
+
+interface Fault {
+  /** SQLSTATE, or Node's error code. */
+  code: string;
+  text: string;
+}
+
+interface Rule {
+  code: LakebaseErrorCode;
+  matches(fault: Fault): boolean;
+  /** What failed and what to do. */
+  explain(target: ConnectionTarget): string;
+}
+
+const quoted = (identifier: string) => `"${identifier.replace(/"/g, '""')}"`;
+const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
+
+const text =
+  (pattern: RegExp) =>
+  (fault: Fault): boolean =>
+    pattern.test(fault.text);
+const codes =
+  (...list: string[]) =>
+  (fault: Fault): boolean =>
+    list.includes(fault.code);
+
+/**
+ * What each failure between opening a socket and handing out the connection
+ * means; the first rule that matches decides. Texts and SQLSTATEs of the
+ * platform vary and are partly unverified, so that most rules go by either.
+ */
+const RULES: Rule[] = [
+  {
+    code: 'external-authorization-failed',
+    matches: text(/external authorization failed/i),
+    explain: t =>
+      `${at(t)} answered "External authorization failed". If that lasts, the ` +
+      'endpoint is disabled, or an IP access list or private link keeps this ' +
+      'host out',
+  },
+  {
+    code: 'role-missing',
+    matches: f =>
+      f.code !== '22023' && /role ["'].*["'] does not exist/i.test(f.text),
+    explain: t =>
+      `There is no Postgres role for ${t.user} on this branch. Create it in ` +
+      'the target branch: CREATE EXTENSION IF NOT EXISTS databricks_auth; ' +
+      `SELECT databricks_create_role('${t.user.replace(/'/g, "''")}', ` +
+      "'SERVICE_PRINCIPAL');",
+  },
+  {
+    code: 'grant-missing',
+    matches: f =>
+      f.code === '22023' || /permission denied to set role/i.test(f.text),
+    explain: t =>
+      `${t.user} may not become role ${quoted(t.role ?? '')} ` +
+      '(backend.database.role). Create that role if it is missing, and run: ' +
+      `GRANT ${quoted(t.role ?? '')} TO ${quoted(t.user)};`,
+  },
+  {
+    code: 'grant-missing',
+    matches: text(/permission denied to create database/i),
+    explain: t =>
+      `${t.role ?? t.user} may not create databases. Run: ALTER ROLE ` +
+      `${quoted(t.role ?? t.user)} CREATEDB; or create the databases ahead ` +
+      'and set backend.database.ensureExists: false; or put all plugins into ' +
+      'one database with backend.database.pluginDivisionMode: schema',
+  },
+  {
+    code: 'grant-missing',
+    matches: f => f.code === '42501' && /for database/i.test(f.text),
+    explain: t =>
+      `${t.role ?? t.user} lacks rights on database ${quoted(t.database)}. ` +
+      `Run: GRANT CONNECT, CREATE, TEMPORARY ON DATABASE ` +
+      `${quoted(t.database)} TO ${quoted(t.role ?? t.user)};`,
+  },
+  {
+    code: 'grant-missing',
+    matches: codes('42501'),
+    explain: t =>
+      `${t.role ?? t.user} lacks a right in database ${quoted(t.database)}; ` +
+      'the cause names the object',
+  },
+  {
+    code: 'database-missing',
+    matches: codes('3D000'),
+    explain: t =>
+      `There is no database ${quoted(t.database)} on ${at(t)}. Check ` +
+      'backend.database.connection.database, backend.database.prefix and ' +
+      'backend.database.lakebase.adminDatabase, or allow its creation with ' +
+      'backend.database.ensureExists',
+  },
+  {
+    code: 'database-full',
+    matches: f =>
+      f.code === '53300' ||
+      /too many (clients|connections)|connection slots are reserved|acquire permit/i.test(
+        f.text,
+      ),
+    explain: t =>
+      `${at(t)} has no connection left. Lower ` +
+      'backend.database.knexConfig.pool.max, run fewer replicas, or give the ' +
+      'compute more capacity units',
+  },
+  {
+    code: 'database-untrusted',
+    matches: f =>
+      f.code === '08P01' ||
+      /does not support SSL|does not have SNI|insecure connection|establishing an SSL connection/i.test(
+        f.text,
+      ) ||
+      /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/.test(
+        f.code,
+      ),
+    explain: t =>
+      `No verified TLS connection to ${at(t)} was possible; no credential was ` +
+      'sent. With a private CA or an inspecting proxy set ' +
+      'backend.database.connection.ssl.ca or NODE_EXTRA_CA_CERTS; by an IP ' +
+      'address, tunnel or alias set backend.database.connection.ssl.servername ' +
+      "to the endpoint's own host name",
+  },
+  {
+    code: 'database-waking',
+    matches: f =>
+      ['57P01', '57P02', '57P03'].includes(f.code) ||
+      /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i.test(
+        f.text,
+      ),
+    explain: t => `${at(t)} was still starting up`,
+  },
+  {
+    code: 'token-refused',
+    matches: f =>
+      ['28000', '28P01'].includes(f.code) ||
+      /\bjwt\b|\bjwk\b|decode token|authentication token|password authentication failed/i.test(
+        f.text,
+      ),
+    explain: t =>
+      `${at(t)} refused the credential of ${t.user}. Check that ` +
+      'backend.database.connection.user is the identity that mints it (for a ' +
+      'service principal its application id), that its role on this branch ' +
+      'was made with databricks_create_role, and that the credential belongs ' +
+      'to the workspace of this endpoint',
+  },
+  {
+    code: 'database-unknown-host',
+    matches: codes('ENOTFOUND'),
+    explain: t =>
+      `The name ${t.host} could not be resolved. Check ` +
+      'backend.database.connection.host and the DNS of this host',
+  },
+  {
+    code: 'database-unreachable',
+    matches: f =>
+      /^08|^E[A-Z_]+$/.test(f.code) ||
+      /connection terminated|timeout expired|socket/i.test(f.text),
+    explain: t =>
+      `${at(t)} could not be reached. Check that this host may open ` +
+      `connections to port ${t.port} there (firewall, private link)`,
+  },
+];
+
+/** Turns what went wrong while connecting into an error with a remedy. */
+export function connectFault(
+  error: unknown,
+  target: ConnectionTarget,
+): LakebaseError {
+  if (error instanceof LakebaseError) return error;
+  const { code = '', message = '' } = error as Partial<NodeJS.ErrnoException>;
+  const fault = { code: String(code), text: message };
+  const rule = RULES.find(r => r.matches(fault));
+  return new LakebaseError(rule?.code ?? 'database-error', {
+    message:
+      rule?.explain(target) ??
+      `The connection to database ${quoted(target.database)} on ${at(target)} failed`,
+    cause: error,
+  });
+}

@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isPermanent, LakebaseError } from './errors';
+
+/** Full jitter over 0.25, 0.5, 1, 2, 4, 4, ... s: a wake-up takes 0.3 to 5 s. */
+const BACKOFF_BASE_MS = 250;
+const BACKOFF_CAP_MS = 4_000;
+
+/**
+ * Tries until the operation succeeds, fails for good, or `signal` aborts.
+ *
+ * @throws the operation's last error.
+ */
+export async function retry<T>(
+  operation: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (isPermanent(error) || signal.aborted) throw error;
+      const backoffMs =
+        Math.random() *
+        Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
+      const askedMs = (error as LakebaseError).retryAfterMs ?? 0;
+      await sleep(Math.max(backoffMs, askedMs), undefined, { signal }).catch(
+        () => {
+          throw error;
+        },
+      );
+    }
+  }
+}
