@@ -1,0 +1,157 @@
+import type { LoggerService } from '@backstage/backend-plugin-api';
+import { ConfigReader } from '@backstage/config';
+import type { JsonObject } from '@backstage/types';
+import type { Knex } from 'knex';
+import { merge } from 'lodash';
+import type { Client } from 'pg';
+import type { Emulator, EmulatorOptions } from '../../emulator';
+import { Lakebase } from '../../src/lakebase';
+import { startTestEmulator } from './emulator';
+
+export interface LogLine {
+  level: 'error' | 'warn' | 'info' | 'debug';
+  message: string;
+}
+
+/** A logger that keeps what it is told, at every level. */
+export function keepingLogger(): { logger: LoggerService; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const at = (level: LogLine['level']) => (message: string) => {
+    lines.push({ level, message });
+  };
+  const logger: LoggerService = {
+    error: at('error'),
+    warn: at('warn'),
+    info: at('info'),
+    debug: at('debug'),
+    child: () => logger,
+  };
+  return { logger, lines };
+}
+
+/** A process that runs the module, without the rest of a backend. */
+export interface TestLakebase {
+  getClient(pluginId: string): Promise<Knex>;
+  lines: LogLine[];
+  /** What a backend's start and shutdown would run. */
+  announce(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Configuration that fits the emulator, changed by what a test gives. */
+export function lakebaseConfig(
+  emulator: Emulator,
+  overrides: JsonObject = {},
+): JsonObject {
+  const database = {
+    client: 'pg',
+    connection: {
+      port: emulator.gateway.port,
+      ssl: { ca: emulator.ca.cert },
+    },
+    lakebase: {
+      endpoint: emulator.endpoint,
+      workspace: {
+        host: emulator.controlPlane.url,
+        ...emulator.servicePrincipal,
+      },
+    },
+  };
+  return { backend: { database: merge(database, overrides) } };
+}
+
+export function startLakebase(
+  emulator: Emulator,
+  overrides: JsonObject = {},
+): TestLakebase {
+  const { logger, lines } = keepingLogger();
+  const onStartup: (() => void | Promise<void>)[] = [];
+  const onShutdown: (() => void | Promise<void>)[] = [];
+  const lakebase = Lakebase.create({
+    rootConfig: new ConfigReader(lakebaseConfig(emulator, overrides)),
+    logger,
+    lifecycle: {
+      addStartupHook: hook => onStartup.push(hook),
+      addShutdownHook: hook => onShutdown.push(hook),
+      addBeforeShutdownHook: () => {},
+    },
+    env: {},
+  });
+  lakebase.start();
+  return {
+    getClient: pluginId => lakebase.forPlugin(pluginId).getClient(),
+    lines,
+    announce: async () => {
+      for (const hook of onStartup) await hook();
+    },
+    stop: async () => {
+      for (const hook of onShutdown.splice(0)) await hook();
+    },
+  };
+}
+
+/**
+ * Emulators and lakebases of one test file, all stopped after each test, which
+ * must then have left no connection behind.
+ */
+export function lakebaseTests() {
+  const running: TestLakebase[] = [];
+  const emulators: Emulator[] = [];
+
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map(lakebase => lakebase.stop()));
+    for (const emulator of emulators.splice(0)) {
+      await emulator.gateway.drained();
+      await emulator.stop();
+    }
+  });
+
+  return {
+    async emulator(options: Omit<EmulatorOptions, 'postgres'> = {}) {
+      const emulator = await startTestEmulator(options);
+      emulators.push(emulator);
+      return emulator;
+    },
+    lakebase(emulator: Emulator, overrides?: JsonObject) {
+      const lakebase = startLakebase(emulator, overrides);
+      running.push(lakebase);
+      return lakebase;
+    },
+  };
+}
+
+/** Ends every session on the server and waits until its client knows it. */
+export async function killSessions(
+  emulator: Emulator,
+  ...pools: Knex[]
+): Promise<void> {
+  const ended = pools.flatMap(pool => freeConnections(pool).map(endOf));
+  await emulator.gateway.dropConnections();
+  await Promise.all(ended);
+}
+
+const endOf = (connection: Client) =>
+  new Promise<void>(resolve => connection.once('end', resolve));
+
+/** The connections that lie idle in a pool. */
+export function freeConnections(knex: Knex): Client[] {
+  const { pool } = knex.client as {
+    pool: { free: { resource: Client }[] };
+  };
+  return pool.free.map(({ resource }) => resource);
+}
+
+/** Runs queries at once, so that each takes a connection of its own. */
+export async function queryInParallel(
+  knex: Knex,
+  count: number,
+): Promise<unknown[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const { rows } = await knex.raw<{ rows: unknown[] }>(
+        'select pg_backend_pid() as pid, pg_sleep(0.05)',
+      );
+      return rows;
+    }),
+  );
+}
