@@ -2,7 +2,7 @@ import { LakebaseError } from './errors';
 
 /** Bounds operations in time, and ends all that are under way at shutdown. */
 export class Attempts {
-  readonly #running = new Set<AbortController>();
+  readonly #running = new Map<AbortController, Promise<unknown>>();
   #stopped = false;
 
   /**
@@ -24,9 +24,10 @@ export class Attempts {
       timedOut = true;
       attempt.abort();
     }, timeoutMs);
-    this.#running.add(attempt);
+    const outcome = operation(attempt.signal);
+    this.#running.set(attempt, outcome);
     try {
-      return await operation(attempt.signal);
+      return await outcome;
     } catch (error) {
       if (this.#stopped) throw stopped(purpose);
       const final = error instanceof LakebaseError && error.permanent;
@@ -37,10 +38,12 @@ export class Attempts {
     }
   }
 
-  /** Aborts what is under way and refuses what comes later. */
-  stop(): void {
+  /** Aborts what is under way, waits for its end, and refuses what comes later. */
+  async stop(): Promise<void> {
     this.#stopped = true;
-    this.#running.forEach(attempt => attempt.abort());
+    const outcomes = [...this.#running.values()];
+    for (const attempt of this.#running.keys()) attempt.abort();
+    await Promise.allSettled(outcomes);
   }
 }
 

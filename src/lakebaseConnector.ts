@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { Knex } from 'knex';
@@ -74,16 +75,20 @@ export class LakebaseConnector {
 
   /** Closes every connection: those in use get a while to finish. */
   async close(): Promise<void> {
-    this.#attempts.stop();
-    const pools = [...this.#pools].map(pool => pool.destroy());
-
     let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise(resolve => {
+    const patience = new Promise(resolve => {
       timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
     });
-    await Promise.race([Promise.allSettled(pools), timeout]);
+    await Promise.race([this.#closePools(), patience]);
     clearTimeout(timer);
     this.#sockets.forEach(socket => socket.destroy());
+  }
+
+  async #closePools(): Promise<void> {
+    await this.#attempts.stop();
+    // Lets the pools tell their callers why, before they only say 'aborted'.
+    await setImmediate();
+    await Promise.allSettled([...this.#pools].map(pool => pool.destroy()));
   }
 
   /** The host that the endpoint listens on, once it has been looked up. */
