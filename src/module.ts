@@ -6,8 +6,10 @@ import {
   DatabaseService,
   ServiceRef,
 } from '@backstage/backend-plugin-api';
+import { DatabaseManager } from '@backstage/backend-defaults/database';
 import { LAKEBASE_KEY } from './config';
 import { Lakebase } from './lakebase';
+import { runsOnPostgres } from './pluginDatabase';
 
 const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
   createServiceFactory({
@@ -31,19 +33,41 @@ const lakebaseServiceRef = createServiceRef<Lakebase>({
 /**
  * The database service on Lakebase, for backends that put their services
  * together one by one. It expects `backend.database.lakebase` in the
- * configuration.
+ * configuration. A plugin with another `client` than `pg` gets Backstage's own
+ * service.
  *
  * @public
  */
 export const lakebaseDatabaseServiceFactory = createServiceFactory({
   service: coreServices.database,
-  deps: { lakebase: lakebaseServiceRef, plugin: coreServices.pluginMetadata },
-  createRootContext({ lakebase }) {
-    lakebase.start();
-    return lakebase;
+  deps: {
+    lakebase: lakebaseServiceRef,
+    rootConfig: coreServices.rootConfig,
+    rootLogger: coreServices.rootLogger,
+    rootLifecycle: coreServices.rootLifecycle,
+    plugin: coreServices.pluginMetadata,
+    logger: coreServices.logger,
+    lifecycle: coreServices.lifecycle,
   },
-  factory: ({ plugin }, lakebase): DatabaseService =>
-    lakebase.forPlugin(plugin.getId()),
+  createRootContext({ lakebase, rootConfig, rootLogger, rootLifecycle }) {
+    lakebase.start();
+    const stock = DatabaseManager.fromConfig(rootConfig, {
+      rootLogger,
+      rootLifecycle,
+    });
+    return {
+      lakebase,
+      stock,
+      config: rootConfig.getConfig('backend.database'),
+    };
+  },
+  factory: (
+    { plugin, logger, lifecycle },
+    { lakebase, stock, config },
+  ): DatabaseService =>
+    runsOnPostgres(config, plugin.getId())
+      ? lakebase.forPlugin(plugin.getId())
+      : stock.forPlugin(plugin.getId(), { logger, lifecycle }),
 });
 
 /**

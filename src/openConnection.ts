@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, ClientConfig, escapeIdentifier } from 'pg';
+import { LakebaseError } from './errors';
 import { connectFault, ConnectionTarget } from './postgresFaults';
 import { retry } from './retry';
 
@@ -89,26 +90,11 @@ async function login(
   const socket = new Socket();
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
-
-  const connection = new client.driver.Client({
-    ...client.connectionSettings,
-    ...dialledAs(client.connectionSettings, socket),
-    password: token,
-    stream: () => socket,
-  });
-  // Knex asks for this mark before it reuses a connection. The listener also
-  // keeps a late error of a connection given up from ending the process.
-  const dispose = (error?: unknown) =>
-    Object.assign(connection, {
-      __knex__disposed: error ?? 'Connection ended unexpectedly',
-    });
-  connection.on('error', dispose);
-  connection.on('end', dispose);
-
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
   try {
-    signal.throwIfAborted();
+    if (signal.aborted) throw outOfTime(target);
+    const connection = createConnection(client, token, socket);
     await connection.connect();
     forgetPassword(connection);
     client.version ??= await client.checkVersion(connection);
@@ -124,6 +110,33 @@ async function login(
     signal.removeEventListener('abort', giveUp);
   }
 }
+
+function createConnection(
+  client: KnexPgClient,
+  token: string,
+  socket: Socket,
+): Client {
+  const connection = new client.driver.Client({
+    ...client.connectionSettings,
+    ...dialledAs(client.connectionSettings, socket),
+    password: token,
+    stream: () => socket,
+  });
+  // Knex asks for this mark before it reuses a connection. The listener also
+  // keeps a late error of a connection given up from ending the process.
+  const dispose = (error?: unknown) =>
+    Object.assign(connection, {
+      __knex__disposed: error ?? 'Connection ended unexpectedly',
+    });
+  connection.on('error', dispose);
+  connection.on('end', dispose);
+  return connection;
+}
+
+const outOfTime = ({ host, port }: ConnectionTarget) =>
+  new LakebaseError('database-unreachable', {
+    message: `No time was left to open a connection to ${host}:${port}`,
+  });
 
 /**
  * pg overrides `ssl.servername` with any host that is a name. Through an alias

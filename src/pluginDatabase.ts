@@ -134,6 +134,7 @@ export function checkDatabaseConfig(
           `share ${LAKEBASE_KEY}`,
       );
     }
+    if (!runsOnPostgres(config, id)) continue;
     const { host } = readPluginDatabase(rootConfig, lakebase, id).connection;
     hosts.push(host);
   }
@@ -147,6 +148,12 @@ export function checkDatabaseConfig(
         'NODE_EXTRA_CA_CERTS instead',
     );
   }
+}
+
+/** Whether a plugin stays with Postgres: a developer may give it SQLite. */
+export function runsOnPostgres(config: Config, pluginId: string): boolean {
+  const client = config.getOptionalString(`plugin.${pluginId}.client`);
+  return client === undefined || client === 'pg';
 }
 
 /** Whether all plugins share one database, each with a schema of its own. */

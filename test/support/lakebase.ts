@@ -4,7 +4,11 @@ import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
 import { merge } from 'lodash';
 import type { Client } from 'pg';
-import type { Emulator, EmulatorOptions } from '../../emulator';
+import {
+  databaseConfig,
+  type Emulator,
+  type EmulatorOptions,
+} from '../../emulator';
 import { Lakebase } from '../../src/lakebase';
 import { startTestEmulator } from './emulator';
 
@@ -43,21 +47,8 @@ export function lakebaseConfig(
   emulator: Emulator,
   overrides: JsonObject = {},
 ): JsonObject {
-  const database = {
-    client: 'pg',
-    connection: {
-      port: emulator.gateway.port,
-      ssl: { ca: emulator.ca.cert },
-    },
-    lakebase: {
-      endpoint: emulator.endpoint,
-      workspace: {
-        host: emulator.controlPlane.url,
-        ...emulator.servicePrincipal,
-      },
-    },
-  };
-  return { backend: { database: merge(database, overrides) } };
+  const database = merge(databaseConfig(emulator), overrides);
+  return { backend: { database } };
 }
 
 export function startLakebase(

@@ -1,0 +1,190 @@
+import {
+  coreServices,
+  createBackendPlugin,
+  createServiceFactory,
+  DatabaseService,
+} from '@backstage/backend-plugin-api';
+import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
+import type { JsonObject } from '@backstage/types';
+import { postgresFromEnvironment, type Emulator } from '../emulator';
+import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
+import {
+  keepingLogger,
+  lakebaseConfig,
+  lakebaseTests,
+} from './support/lakebase';
+import './support/unhandled';
+
+const start = lakebaseTests();
+
+/** A plugin that notes which database it was given. */
+function databaseUser(pluginId = 'probe') {
+  const seen: { database?: DatabaseService } = {};
+  const plugin = createBackendPlugin({
+    pluginId,
+    register(env) {
+      env.registerInit({
+        deps: { database: coreServices.database },
+        async init({ database }) {
+          seen.database = database;
+          await database.getClient();
+        },
+      });
+    },
+  });
+  return { plugin, seen };
+}
+
+async function currentUser({ database }: { database?: DatabaseService }) {
+  const knex = await database!.getClient();
+  const { rows } = await knex.raw<{ rows: { current_user: string }[] }>(
+    'select current_user',
+  );
+  return rows[0].current_user;
+}
+
+function services(emulator: Emulator, overrides?: JsonObject) {
+  const { logger, lines } = keepingLogger();
+  const rootLogger = createServiceFactory({
+    service: coreServices.rootLogger,
+    deps: {},
+    factory: () => logger,
+  });
+  const rootConfig = mockServices.rootConfig.factory({
+    data: lakebaseConfig(emulator, overrides),
+  });
+  return { rootLogger, rootConfig, lines };
+}
+
+describe('backend.add(lakebase)', () => {
+  it('replaces the database service and says so once, with its sources', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig, lines } = services(emulator);
+    const { plugin, seen } = databaseUser();
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule, plugin],
+    });
+
+    const user = emulator.servicePrincipal.clientId;
+    await expect(currentUser(seen)).resolves.toBe(user);
+    const said = lines.filter(({ message }) => /^Lakebase is/.test(message));
+    expect(said).toHaveLength(1);
+    for (const part of [
+      'one database each',
+      emulator.endpoint,
+      'backend.database.lakebase.endpoint',
+      `localhost:${emulator.gateway.port} (looked up)`,
+      `${user} (the client id)`,
+      emulator.controlPlane.url,
+      'backend.database.lakebase.workspace.clientSecret',
+    ]) {
+      expect(said[0].message).toContain(part);
+    }
+    await backend.stop();
+    await emulator.gateway.drained();
+  });
+
+  it('stays out of the way without the block', async () => {
+    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { plugin, seen } = databaseUser();
+    const rootConfig = mockServices.rootConfig.factory({
+      data: {
+        backend: {
+          database: {
+            client: 'pg',
+            connection: { host, port, user, password },
+            ensureExists: false,
+            pluginDivisionMode: 'schema',
+          },
+        },
+      },
+    });
+    const backend = await startTestBackend({
+      features: [rootConfig, lakebaseModule, plugin],
+    });
+
+    await expect(currentUser(seen)).resolves.toBe(user);
+    // The stock service does not close its pools.
+    await (await seen.database!.getClient()).destroy();
+    await backend.stop();
+  });
+
+  it('gives way to a database service that the user added, and warns', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig, lines } = services(emulator);
+    const { plugin, seen } = databaseUser();
+    const own = mockServices.database.mock();
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule, own.factory, plugin],
+    });
+
+    expect(seen.database!.getClient).toBe(own.getClient);
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([
+      {
+        level: 'warn',
+        message: expect.stringContaining('not in use') as string,
+      },
+    ]);
+    expect(emulator.controlPlane.calls).toEqual([]);
+    await backend.stop();
+  });
+
+  it('can be put together by its factory', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig } = services(emulator);
+    const { plugin, seen } = databaseUser();
+    const backend = await startTestBackend({
+      features: [
+        rootLogger,
+        rootConfig,
+        lakebaseDatabaseServiceFactory,
+        plugin,
+      ],
+    });
+
+    await expect(currentUser(seen)).resolves.toBe(
+      emulator.servicePrincipal.clientId,
+    );
+    await backend.stop();
+    await emulator.gateway.drained();
+  });
+
+  it('leaves a plugin with another client to the stock service', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig } = services(emulator, {
+      plugin: { probe: { client: 'oracledb', connection: 'x' } },
+    });
+    const { plugin } = databaseUser();
+
+    await expect(
+      startTestBackend({
+        features: [rootLogger, rootConfig, lakebaseModule, plugin],
+      }),
+    ).rejects.toThrow(
+      "Unsupported database client type 'oracledb' specified for plugin 'probe'",
+    );
+  });
+
+  it('tells plugins to skip migrations when told so', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig } = services(emulator, {
+      plugin: { probe: { skipMigrations: true } },
+    });
+    const one = databaseUser('probe');
+    const two = databaseUser('other');
+    const backend = await startTestBackend({
+      features: [
+        rootLogger,
+        rootConfig,
+        lakebaseModule,
+        one.plugin,
+        two.plugin,
+      ],
+    });
+
+    expect(one.seen.database!.migrations).toEqual({ skip: true });
+    expect(two.seen.database!.migrations).toEqual({ skip: false });
+    await backend.stop();
+    await emulator.gateway.drained();
+  });
+});
