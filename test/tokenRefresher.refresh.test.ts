@@ -41,7 +41,7 @@ describe('minting', () => {
     expect(mint.count).toBe(1);
   });
 
-  it('is told with the life of the token and the time of its renewal', async () => {
+  it('is reported with the life of the token and the time of its renewal', async () => {
     const { log } = await startRefresher({ random: () => 0.5 });
 
     expect(log.onRefreshed.mock.calls).toEqual([
@@ -53,14 +53,14 @@ describe('minting', () => {
 
 describe('renewal', () => {
   it.each([
-    [0, 20],
-    [0.25, 22.5],
-    [0.5, 25],
-    [0.75, 27.5],
-    [ALMOST_ONE, 30],
+    [20, 0],
+    [22.5, 0.25],
+    [25, 0.5],
+    [27.5, 0.75],
+    [30, ALMOST_ONE],
   ])(
-    'of an hour-long token, when %d is drawn, is due after %d min',
-    async (drawn, minutes) => {
+    'of an hour-long token is due after %d min when %d is drawn',
+    async (minutes, drawn) => {
       const { clock, mint } = await startRefresher({ random: () => drawn });
 
       await clock.advance(minutes * MINUTE - 5);
@@ -139,11 +139,12 @@ describe('renewal', () => {
   });
 
   it('of a token that lives 60 days neither comes at once nor is forgotten', async () => {
-    const { clock, mint } = await startRefresher({
+    const { refresher, clock, mint } = createRefresher({
       lifeMs: 60 * DAY,
       random: () => 0.9,
     });
     clock.longestTimerMs = 2 ** 31 - 1;
+    refresher.start();
     await clock.advance(29 * DAY - 1);
     expect(mint.count).toBe(1);
 
@@ -198,9 +199,10 @@ describe('a token in memory', () => {
   ])('is not replaced by one with %s', async (_, lifeMs) => {
     const { refresher, clock, mint, log } = await startRefresher();
     mint.gives(() => ({ token: 'dead', lifeMs }));
-    await clock.advance(31 * MINUTE);
+    await clock.advance(26 * MINUTE);
 
-    await expect(refresher.token()).resolves.toBe('token 1');
+    expect(refresher.usable).toBe(true);
+    expect(refresher.current).toBe('token 1');
     expect(log.onFailing.mock.calls).toMatchObject([
       [{ error: { code: 'workspace-reply-invalid' } }],
     ]);

@@ -386,7 +386,10 @@ describe('a refusal by the OAuth URL', () => {
 describe('Retry-After', () => {
   const retryAfter = async (
     value: string,
-    { route = 'credentials' as Route, status = 429 } = {},
+    {
+      route = 'credentials',
+      status = 429,
+    }: { route?: Route; status?: number } = {},
   ) => {
     const error = await failureWith(route, {
       status,

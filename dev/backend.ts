@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto';
+import { createBackend } from '@backstage/backend-defaults';
+import { rootConfigServiceFactory } from '@backstage/backend-defaults/rootConfig';
+import getPort from 'get-port';
+
+export type Backend = ReturnType<typeof createBackend>;
+
+const HOST = '127.0.0.1';
+
+/** Backstage's own custom; another is taken when this one is not free. */
+const WISHED_PORT = 7007;
+
+/** Closing pools is bounded to half of this by the module. */
+const STOP_TIMEOUT_MS = 20_000;
+
+/** Where Backstage answers, and the token that it answers to. */
+export interface Address {
+  url: string;
+  token: string;
+}
+
+/** Chooses the address and hands it to the configuration file. */
+export async function chooseAddress(): Promise<Address> {
+  const port = await getPort({ host: HOST, port: WISHED_PORT });
+  const url = `http://${HOST}:${port}`;
+  const token = randomBytes(24).toString('hex');
+  Object.assign(process.env, {
+    DEMO_URL: url,
+    DEMO_PORT: String(port),
+    DEMO_TOKEN: token,
+  });
+  return { url, token };
+}
+
+export function createDemoBackend(configFiles: string[]): Backend {
+  const backend = createBackend();
+  backend.add(import('../src'));
+
+  const argv = configFiles.flatMap(file => ['--config', file]);
+  backend.add(rootConfigServiceFactory({ argv, watch: false }));
+
+  backend.add(import('@backstage/plugin-auth-backend'));
+  backend.add(import('@backstage/plugin-auth-backend-module-guest-provider'));
+  backend.add(import('@backstage/plugin-catalog-backend'));
+  backend.add(import('@backstage/plugin-events-backend'));
+  backend.add(import('@backstage/plugin-permission-backend'));
+  backend.add(
+    import('@backstage/plugin-permission-backend-module-allow-all-policy'),
+  );
+  backend.add(import('@backstage/plugin-scaffolder-backend'));
+  backend.add(import('@backstage/plugin-search-backend'));
+  backend.add(import('@backstage/plugin-search-backend-module-catalog'));
+  backend.add(import('@backstage/plugin-search-backend-module-pg'));
+  backend.add(import('@backstage/plugin-techdocs-backend'));
+  return backend;
+}
+
+/**
+ * Starts the backend without its exit handlers. They end the process as soon
+ * as Backstage has stopped, and with 0, but the database is to stop after it.
+ */
+export function startBackend(backend: Backend): Promise<unknown> {
+  const handlers = () =>
+    ['SIGINT', 'SIGTERM', 'beforeExit'].flatMap(event =>
+      process
+        .rawListeners(event)
+        .map(listener => ({ event, listener: listener as () => void })),
+    );
+  const ours = new Set(handlers().map(({ listener }) => listener));
+  const started = backend.start();
+  for (const { event, listener } of handlers()) {
+    if (!ours.has(listener)) process.off(event, listener);
+  }
+  return started;
+}
+
+/** Stops the backend; one that does not must not keep the database running. */
+export async function stopBackend(backend: Backend): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error('Backstage did not stop')),
+      STOP_TIMEOUT_MS,
+    );
+  });
+  await Promise.race([backend.stop(), timeout]).finally(() =>
+    clearTimeout(timer),
+  );
+}

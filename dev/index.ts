@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runOnce, runUntilInterrupted } from './demo';
+
+const USAGE = `Usage: npm start [-- --once]
+
+Runs Backstage on Lakebase: on a real one when both DATABRICKS_HOST and
+LAKEBASE_ENDPOINT are set, otherwise on an emulator with a Postgres of its own.
+
+  --once  check that all of it works, print a summary, and stop
+  --help  print this
+`;
+
+function readArgs() {
+  try {
+    const { values } = parseArgs({
+      options: { once: { type: 'boolean' }, help: { type: 'boolean' } },
+    });
+    return values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const { once, help } = readArgs();
+if (help) {
+  console.log(USAGE);
+} else {
+  // Backstage and its configuration go by the folder that npm start runs in.
+  process.chdir(join(__dirname, '..'));
+  // Not awaited, for CommonJS cannot.
+  (once ? runOnce() : runUntilInterrupted()).catch(error => {
+    console.error('[demo] Failed:', error);
+    // Whatever failed may have left something running.
+    process.exit(1);
+  });
+}

@@ -1,0 +1,186 @@
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { text } from 'node:stream/consumers';
+import type { CredentialAuthority } from '../credentialAuthority';
+import { listenOnLoopback, type LoopbackListener } from '../loopback';
+import type { ServerClock } from '../serverClock';
+import { CallLog, parseBody, type Call } from './callLog';
+import { applyFault, FaultScript, type Fault, type Outcome } from './faults';
+import { usualReply, type Platform } from './replies';
+import type { Compute } from './resources';
+import type { Route } from './routes';
+import type { Workspace } from './workspace';
+
+export interface ControlPlaneOptions {
+  /** Serves https with this certificate, else http. */
+  certificate?: { key: string; cert: string };
+  port?: number;
+  credentialLifeMs: number;
+  workspaceTokenLifeMs: number;
+  clock: ServerClock;
+  workspace: Workspace;
+  authority: CredentialAuthority;
+  compute: () => Compute;
+}
+
+/** The workspace's REST API, as far as a client of Lakebase needs it. */
+export class ControlPlane implements Platform {
+  /** Caps what a caller may ask for; down to milliseconds. */
+  credentialLifeMs: number;
+  workspaceTokenLifeMs: number;
+  readonly workspace: Workspace;
+  readonly authority: CredentialAuthority;
+  readonly compute: () => Compute;
+  readonly #clock: ServerClock;
+  readonly #certificate?: { key: string; cert: string };
+  readonly #log = new CallLog();
+  readonly #faults = new FaultScript();
+  readonly #servers: Server[] = [];
+  #listener!: LoopbackListener;
+
+  static async start(options: ControlPlaneOptions): Promise<ControlPlane> {
+    const controlPlane = new ControlPlane(options);
+    controlPlane.#listener = await listenOnLoopback(
+      () => controlPlane.#createServer(),
+      options.port,
+    );
+    return controlPlane;
+  }
+
+  private constructor(options: ControlPlaneOptions) {
+    this.credentialLifeMs = options.credentialLifeMs;
+    this.workspaceTokenLifeMs = options.workspaceTokenLifeMs;
+    this.workspace = options.workspace;
+    this.authority = options.authority;
+    this.compute = options.compute;
+    this.#clock = options.clock;
+    this.#certificate = options.certificate;
+  }
+
+  get url(): string {
+    const { port } = this.#listener;
+    return this.#certificate
+      ? `https://localhost:${port}`
+      : `http://127.0.0.1:${port}`;
+  }
+
+  /** Shifts the platform's clock: Date, iat, exp and expire_time together. */
+  get clockOffsetMs(): number {
+    return this.#clock.offsetMs;
+  }
+
+  set clockOffsetMs(offsetMs: number) {
+    this.#clock.offsetMs = offsetMs;
+  }
+
+  get calls(): readonly Call[] {
+    return this.#log.calls;
+  }
+
+  count(route: Route, filter: { status?: number } = {}): number {
+    return this.calls.filter(
+      call =>
+        call.route === route &&
+        (filter.status === undefined || call.status === filter.status),
+    ).length;
+  }
+
+  /** Answers this route so from now on, or for the next `times` calls. */
+  answer(route: Route, fault: Fault, options: { times?: number } = {}): void {
+    this.#faults.add(route, fault, options.times ?? Infinity);
+  }
+
+  recover(route?: Route): void {
+    this.#faults.clear(route);
+  }
+
+  /** The next call of the route, once it was answered (or has come in). */
+  once(
+    route: Route,
+    event: 'answered' | 'received' = 'answered',
+  ): Promise<Call> {
+    return this.#log.next(route, event);
+  }
+
+  revokeWorkspaceTokens(): void {
+    this.workspace.revokeTokens();
+  }
+
+  createPersonalAccessToken(clientId: string): string {
+    return this.workspace.issueToken(clientId, Infinity, 'dapi');
+  }
+
+  /** Mints without HTTP, and without an entry in the log. */
+  async mint(subject: string): Promise<string> {
+    const { token } = await this.authority.mint(subject, this.credentialLifeMs);
+    return token;
+  }
+
+  async stop(): Promise<void> {
+    const closed = this.#listener.close();
+    for (const server of this.#servers) server.closeAllConnections();
+    await closed;
+  }
+
+  #createServer(): Server {
+    const handler = (request: IncomingMessage, response: ServerResponse) => {
+      this.#handle(request, response).catch(() => {
+        // The caller went away within its request.
+        response.destroy();
+      });
+    };
+    const server = this.#certificate
+      ? createHttpsServer(this.#certificate, handler)
+      : createHttpServer(handler);
+    this.#servers.push(server);
+    return server;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse) {
+    const body = await text(request);
+    const { pathname } = new URL(request.url!, this.url);
+    const call = this.#log.add(request, pathname, body);
+    response.once('finish', () =>
+      this.#log.answered(call, response.statusCode),
+    );
+    this.#send(
+      await this.#outcomeOf(call, {
+        path: pathname,
+        headers: request.headers,
+        body: parseBody(request, body) ?? {},
+      }),
+      response,
+    );
+  }
+
+  #outcomeOf(
+    { route }: Call,
+    request: Parameters<typeof usualReply>[1],
+  ): Promise<Outcome> {
+    const usual = () => usualReply(route, request, this);
+    const fault = route && this.#faults.next(route);
+    return fault ? applyFault(route, fault, usual) : usual();
+  }
+
+  #send(outcome: Outcome, response: ServerResponse): void {
+    if (outcome === 'hang') return;
+    if (outcome === 'reset') {
+      // Only a bare socket knows how to send a reset; with TLS it just closes.
+      if (this.#certificate) response.socket?.destroy();
+      else response.socket?.resetAndDestroy();
+      return;
+    }
+    const asIs = typeof outcome.body === 'string';
+    response.writeHead(outcome.status, {
+      Date: new Date(this.#clock.now()).toUTCString(),
+      'Content-Type': asIs ? 'text/plain' : 'application/json',
+      ...outcome.headers,
+    });
+    response.end(asIs ? outcome.body : JSON.stringify(outcome.body));
+  }
+}

@@ -1,0 +1,37 @@
+export type Route =
+  | 'discovery'
+  | 'token'
+  | 'credentials'
+  | 'project'
+  | 'branches'
+  | 'branch'
+  | 'endpoints'
+  | 'endpoint'
+  | 'me';
+
+const API = '/api/2.0/postgres';
+
+const PATTERNS: [Route, method: string, path: RegExp][] = [
+  ['discovery', 'GET', /^\/oidc\/\.well-known\/oauth-authorization-server$/],
+  ['token', 'POST', /^\/oidc\/v1\/token$/],
+  ['me', 'GET', /^\/api\/2\.0\/preview\/scim\/v2\/Me$/],
+  ['credentials', 'POST', /^\/api\/2\.0\/postgres\/credentials$/],
+  ['project', 'GET', resource('projects/*')],
+  ['branches', 'GET', resource('projects/*/branches')],
+  ['branch', 'GET', resource('projects/*/branches/*')],
+  ['endpoints', 'GET', resource('projects/*/branches/*/endpoints')],
+  ['endpoint', 'GET', resource('projects/*/branches/*/endpoints/*')],
+];
+
+function resource(pattern: string): RegExp {
+  return new RegExp(`^${API}/${pattern.replaceAll('*', '[^/]+')}$`);
+}
+
+export function routeOf(method: string, path: string): Route | undefined {
+  return PATTERNS.find(
+    ([, expected, pattern]) => expected === method && pattern.test(path),
+  )?.[0];
+}
+
+/** `/api/2.0/postgres/projects/p` → `projects/p` */
+export const resourceName = (path: string) => path.slice(API.length + 1);

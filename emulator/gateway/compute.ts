@@ -1,0 +1,41 @@
+import { delay } from '../delay';
+
+export interface SuspendOptions {
+  wakeDelayMs: number;
+  /**
+   * What a connection meets while the compute wakes up: it waits (default), is
+   * told that the server is starting up, or finds its socket reset.
+   */
+  while?: 'hold' | 'startingUp' | 'refuse';
+}
+
+/** The machine behind the endpoint: awake, or suspended until somebody connects. */
+export class Compute {
+  #suspension?: SuspendOptions;
+  #wake?: Promise<void>;
+
+  get awake(): boolean {
+    return !this.#suspension;
+  }
+
+  /** What a connection meets now, if the compute is not awake. */
+  get meanwhile(): SuspendOptions['while'] {
+    return this.#suspension && (this.#suspension.while ?? 'hold');
+  }
+
+  suspend(options: SuspendOptions): void {
+    this.#suspension = options;
+    this.#wake = undefined;
+  }
+
+  /** Resolves when awake; the first call starts the wake. */
+  wake(): Promise<void> {
+    const suspension = this.#suspension;
+    if (!suspension) return Promise.resolve();
+    this.#wake ??= delay(suspension.wakeDelayMs).then(() => {
+      // It may have been suspended again in the meantime.
+      if (this.#suspension === suspension) this.#suspension = undefined;
+    });
+    return this.#wake;
+  }
+}

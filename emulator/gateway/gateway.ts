@@ -1,0 +1,230 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import type { Branch } from '../branch';
+import type { TlsMode } from '../certificates';
+import type { CredentialAuthority } from '../credentialAuthority';
+import { listenOnLoopback, type LoopbackListener } from '../loopback';
+import { Compute, type SuspendOptions } from './compute';
+import { REFUSALS, type RefusalKind } from './refusals';
+import { Session } from './session';
+import { errorResponse } from './wire';
+
+export interface Login {
+  user: string;
+  database: string;
+  applicationName?: string;
+  /** The `jti` of the credential. */
+  tokenId: string;
+  at: number;
+}
+
+export interface RefusedLogin {
+  /** `upstream`: the real server's own refusal, passed on. */
+  kind: RefusalKind | 'upstream';
+  code: string;
+  user: string;
+  at: number;
+}
+
+export interface GatewayOptions {
+  authority: CredentialAuthority;
+  branch: Branch;
+}
+
+interface GatewayEvents {
+  /** A password has come in. */
+  attempt: [{ user: string }];
+  login: [Login];
+  refusal: [RefusedLogin];
+  close: [];
+}
+
+/** A client that has stopped reading never sees the end of its connection. */
+const PATIENCE_MS = 2_000;
+
+interface ScriptedRefusal {
+  kind: RefusalKind;
+  variant?: number;
+  left: number;
+}
+
+/**
+ * The endpoint's front door: takes TLS, asks for the credential, checks it at
+ * login only, and then hands the connection to the real Postgres.
+ */
+export class Gateway extends EventEmitter<GatewayEvents> {
+  readonly host = 'localhost';
+  readonly logins: Login[] = [];
+  readonly refusals: RefusedLogin[] = [];
+  readonly compute = new Compute();
+
+  tls: TlsMode = 'valid';
+  requireSni = true;
+  loginLatencyMs = 0;
+  /** Logins above this many open connections are refused. */
+  connectionLimit?: number;
+  /** Which variant of its REFUSALS each kind uses. */
+  variant: Partial<Record<RefusalKind, number>> = {};
+
+  readonly authority: CredentialAuthority;
+  readonly branch: Branch;
+
+  readonly #sessions = new Set<Session>();
+  #scripted: ScriptedRefusal[] = [];
+  #stall?: { ended: Promise<void>; end: () => void };
+  #listener!: LoopbackListener;
+
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const gateway = new Gateway(options);
+    gateway.#listener = await listenOnLoopback(() =>
+      createServer({ pauseOnConnect: true }, socket => gateway.#accept(socket)),
+    );
+    return gateway;
+  }
+
+  private constructor(options: GatewayOptions) {
+    super();
+    this.authority = options.authority;
+    this.branch = options.branch;
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Sockets of clients, whether logged in or not yet. */
+  get openConnections(): number {
+    return this.#sessions.size;
+  }
+
+  /** Resolves when no client is connected. */
+  async drained(): Promise<void> {
+    while (this.#sessions.size > 0) await once(this, 'close');
+  }
+
+  /** Refuses the next logins this way, whatever their token. */
+  refuseNext(
+    kind: RefusalKind,
+    options: { times?: number; variant?: number } = {},
+  ): void {
+    const { times = 1, variant } = options;
+    this.#scripted.push({ kind, variant, left: times });
+  }
+
+  /** Ends what refuseNext began. */
+  refuseNoMore(): void {
+    this.#scripted = [];
+  }
+
+  /** Refuses every credential minted until now, from its next login on. */
+  revokeTokens(): void {
+    this.authority.revokeAll();
+  }
+
+  /** While on, connections are accepted but nothing is read or answered. */
+  stall(on: boolean): void {
+    if (on === Boolean(this.#stall)) return;
+    this.#stall?.end();
+    this.#stall = undefined;
+    if (!on) return;
+    let end!: () => void;
+    const ended = new Promise<void>(resolve => (end = resolve));
+    this.#stall = { ended, end };
+  }
+
+  async suspend(options: SuspendOptions): Promise<void> {
+    this.compute.suspend(options);
+    await this.dropConnections();
+  }
+
+  /**
+   * Ends every open connection: as the server does when it is shut down
+   * (`terminate`), with a TCP reset, or by closing without a word.
+   */
+  async dropConnections(
+    mode: 'terminate' | 'reset' | 'close' = 'terminate',
+  ): Promise<void> {
+    await Promise.all(
+      [...this.#sessions].map(session => this.#drop(session, mode)),
+    );
+  }
+
+  async stop(): Promise<void> {
+    const closed = this.#listener.close();
+    await this.dropConnections('close');
+    await closed;
+  }
+
+  /** @internal */
+  reachable(): Promise<void> {
+    return this.#stall?.ended ?? Promise.resolve();
+  }
+
+  /** @internal */
+  admit(session: Session): boolean {
+    const others = [...this.#sessions].filter(({ admitted }) => admitted);
+    session.admitted = others.length < (this.connectionLimit ?? Infinity);
+    return session.admitted;
+  }
+
+  /** @internal */
+  nextScripted(): ScriptedRefusal | undefined {
+    const scripted = this.#scripted.find(({ left }) => left > 0);
+    if (scripted) scripted.left -= 1;
+    return scripted;
+  }
+
+  /** @internal */
+  refusal(
+    kind: RefusalKind,
+    variant = this.variant[kind] ?? 0,
+    { user, database }: Session,
+  ): Buffer {
+    const chosen = REFUSALS[kind][variant];
+    this.refused(kind, chosen.code, user);
+    return errorResponse(chosen, user, database);
+  }
+
+  /** @internal */
+  refused(kind: RefusedLogin['kind'], code: string, user: string): void {
+    const refused = { kind, code, user, at: Date.now() };
+    this.refusals.push(refused);
+    this.emit('refusal', refused);
+  }
+
+  /** @internal */
+  loggedIn(login: Login): void {
+    this.logins.push(login);
+    this.emit('login', login);
+  }
+
+  #accept(socket: Socket): void {
+    if (this.compute.meanwhile === 'refuse') {
+      void this.compute.wake();
+      socket.resetAndDestroy();
+      return;
+    }
+    const session = new Session(socket, this);
+    this.#sessions.add(session);
+    socket.once('close', () => {
+      this.#sessions.delete(session);
+      this.emit('close');
+    });
+    // Never rejects: whatever goes wrong ends the session.
+    void session.serve();
+  }
+
+  async #drop(
+    session: Session,
+    mode: 'terminate' | 'reset' | 'close',
+  ): Promise<void> {
+    const closed = once(session.raw, 'close');
+    const { processId } = session;
+    if (mode !== 'terminate') session.cut(mode);
+    else if (!processId) session.shutDown();
+    if (processId) await this.branch.terminate(processId);
+    const patience = setTimeout(() => session.cut('close'), PATIENCE_MS);
+    await closed;
+    clearTimeout(patience);
+  }
+}

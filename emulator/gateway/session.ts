@@ -1,0 +1,221 @@
+import { connect, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { secureContext } from '../certificates';
+import { delay } from '../delay';
+import type { Gateway } from './gateway';
+import type { RefusalKind } from './refusals';
+import { openUpstream, UpstreamRefusal, type Upstream } from './upstream';
+import {
+  authenticationCleartextPassword,
+  readPassword,
+  readStartupPacket,
+  REQUEST,
+  startupParameters,
+  type StartupPacket,
+} from './wire';
+
+/** Thrown where a login ends; the client is told by the one who catches it. */
+class Refusal extends Error {
+  readonly kind: RefusalKind;
+  readonly variant?: number;
+
+  constructor(kind: RefusalKind, variant?: number) {
+    super(kind);
+    this.kind = kind;
+    this.variant = variant;
+  }
+}
+
+/** One client's connection, from its first byte to its last. */
+export class Session {
+  readonly raw: Socket;
+  /** Takes one of the endpoint's connections, or is about to. */
+  admitted = false;
+  user = '';
+  database = '';
+  readonly #gateway: Gateway;
+  #socket: Socket;
+  #upstream?: Upstream;
+
+  constructor(raw: Socket, gateway: Gateway) {
+    this.raw = raw;
+    this.#socket = raw;
+    this.#gateway = gateway;
+    // Resets are part of the game; 'close' follows.
+    raw.on('error', () => {});
+    raw.on('close', () => this.#upstream?.socket.destroy());
+  }
+
+  get processId(): number | undefined {
+    return this.#upstream?.processId;
+  }
+
+  async serve(): Promise<void> {
+    try {
+      await this.#gateway.reachable();
+      const startup = await this.#negotiate();
+      if (startup) await this.#login(startup);
+    } catch (error) {
+      if (error instanceof Refusal) this.#refuse(error);
+      else if (error instanceof UpstreamRefusal) {
+        this.#gateway.refused('upstream', error.code, this.user);
+        this.#end(error.response);
+      } else this.raw.destroy();
+    }
+  }
+
+  /** As a server does that is told to shut down during a login. */
+  shutDown(): void {
+    // Before its startup packet a client understands no error message.
+    if (this.user) this.#refuse(new Refusal('shuttingDown'));
+    else this.cut('close');
+  }
+
+  /** No message, no goodbye. */
+  cut(mode: 'reset' | 'close'): void {
+    this.#upstream?.socket.destroy();
+    if (mode === 'reset') this.raw.resetAndDestroy();
+    else this.raw.destroy();
+  }
+
+  /** Up to the startup packet; without one, this was a cancel request. */
+  async #negotiate(): Promise<StartupPacket | undefined> {
+    for (;;) {
+      const packet = await readStartupPacket(this.#socket);
+      switch (packet.code) {
+        case REQUEST.ssl:
+          await this.#answerSslRequest();
+          break;
+        case REQUEST.gss:
+          this.#socket.write('N');
+          break;
+        case REQUEST.cancel:
+          this.#forwardCancel(packet);
+          return undefined;
+        default:
+          return packet;
+      }
+    }
+  }
+
+  async #answerSslRequest(): Promise<void> {
+    const mode = this.#gateway.tls;
+    if (mode === 'off') {
+      this.raw.write('N');
+      return;
+    }
+    const context = await secureContext(mode);
+    this.raw.write('S');
+    this.#socket = new TLSSocket(this.raw, {
+      isServer: true,
+      secureContext: context,
+    });
+    this.#socket.on('error', () => this.raw.destroy());
+  }
+
+  #forwardCancel({ bytes }: StartupPacket): void {
+    const { host, port } = this.#gateway.branch.server;
+    const upstream = connect(port, host);
+    upstream.on('error', () => {});
+    // The server closes once the signal is out; only then may the client go on.
+    upstream.on('close', () => this.#socket.destroySoon());
+    upstream.resume().end(bytes);
+  }
+
+  async #login(startup: StartupPacket): Promise<void> {
+    const parameters = startupParameters(startup);
+    this.user = parameters.user ?? '';
+    this.database = parameters.database ?? this.user;
+    this.#checkTransport();
+
+    this.#socket.write(authenticationCleartextPassword());
+    const password = await readPassword(this.#socket);
+    this.#gateway.emit('attempt', { user: this.user });
+    await delay(this.#gateway.loginLatencyMs);
+    const tokenId = await this.#checkLogin(password);
+
+    const upstream = await this.#openUpstream(startup);
+    if (!this.#socket.writable) {
+      // Dropped, or gone by itself, while its login was under way.
+      upstream.socket.destroy();
+      return;
+    }
+    this.#gateway.loggedIn({
+      user: this.user,
+      database: this.database,
+      applicationName: parameters.application_name,
+      tokenId,
+      at: Date.now(),
+    });
+    this.#join(upstream);
+  }
+
+  #checkTransport(): void {
+    if (!(this.#socket instanceof TLSSocket)) throw new Refusal('plaintext');
+    // The types know servername on the client's side only.
+    const { servername } = this.#socket as { servername?: string | false };
+    if (this.#gateway.requireSni && !servername) throw new Refusal('noSni');
+  }
+
+  async #checkLogin(password: string): Promise<string> {
+    const scripted = this.#gateway.nextScripted();
+    if (scripted) throw new Refusal(scripted.kind, scripted.variant);
+
+    const { problem, subject, tokenId } =
+      await this.#gateway.authority.check(password);
+    if (problem) throw new Refusal(problem);
+    if (subject !== this.user) throw new Refusal('wrongIdentity');
+
+    await this.#awaitCompute();
+    const role = await this.#gateway.branch.role(this.user);
+    if (role === 'missing') throw new Refusal('missingRole');
+    // A role without an identity behind it has no OAuth login.
+    if (role === 'plain') throw new Refusal('wrongIdentity');
+    // Whether the platform has this database is not known; a client that
+    // relies on it would break where it does not.
+    if (this.database === 'postgres') throw new Refusal('missingDatabase');
+    if (!this.#gateway.admit(this)) throw new Refusal('tooManyConnections');
+    return tokenId!;
+  }
+
+  async #awaitCompute(): Promise<void> {
+    const { compute } = this.#gateway;
+    const startingUp = compute.meanwhile === 'startingUp';
+    const awake = compute.wake();
+    if (startingUp) throw new Refusal('startingUp');
+    await awake;
+  }
+
+  async #openUpstream({ bytes }: StartupPacket): Promise<Upstream> {
+    const { server, rolePassword } = this.#gateway.branch;
+    try {
+      return await openUpstream({
+        host: server.host,
+        port: server.port,
+        user: this.user,
+        password: rolePassword,
+        database: this.database,
+        startupPacket: bytes,
+      });
+    } catch (error) {
+      if (error instanceof UpstreamRefusal) throw error;
+      throw new Refusal('computeUnreachable');
+    }
+  }
+
+  #join(upstream: Upstream): void {
+    this.#upstream = upstream;
+    upstream.socket.on('close', () => this.#socket.destroySoon());
+    this.#socket.write(upstream.greeting);
+    this.#socket.pipe(upstream.socket).pipe(this.#socket);
+  }
+
+  #refuse({ kind, variant }: Refusal): void {
+    this.#end(this.#gateway.refusal(kind, variant, this));
+  }
+
+  #end(response: Buffer): void {
+    this.#socket.write(response);
+    this.#socket.destroySoon();
+  }
+}

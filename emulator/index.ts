@@ -1,0 +1,20 @@
+export { databaseConfig } from './appConfig';
+export { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
+export type { RoleOptions } from './branch';
+export type { TlsMode } from './certificates';
+export type { Call } from './controlPlane/callLog';
+export type { ControlPlane } from './controlPlane/controlPlane';
+export type { Fault } from './controlPlane/faults';
+export type { Route } from './controlPlane/routes';
+export type { ServicePrincipal } from './controlPlane/workspace';
+export type { SuspendOptions } from './gateway/compute';
+export type { Gateway, Login, RefusedLogin } from './gateway/gateway';
+export {
+  REFUSALS,
+  type RefusalKind,
+  type RefusalVariant,
+} from './gateway/refusals';
+export { postgresFromEnvironment } from './postgres/postgresFromEnvironment';
+export type { PostgresServer } from './postgres/postgresServer';
+export { startPostgres } from './postgres/startPostgres';
+export { startPostgresProcess } from './postgres/startPostgresProcess';

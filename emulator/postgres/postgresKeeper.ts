@@ -1,0 +1,13 @@
+import { startPostgres } from './startPostgres';
+
+// The entry of the process that startPostgresProcess forks.
+const started = startPostgres();
+
+process.once('disconnect', () => {
+  void started.then(server => server.stop());
+});
+
+void started.then(({ host, port, user, password }) => {
+  // Gone already: the disconnect handler above is at work.
+  if (process.connected) process.send!({ host, port, user, password });
+});

@@ -1,0 +1,41 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { PostgresServer } from './postgresServer';
+
+/**
+ * Starts Postgres under a process of its own that Ctrl-C does not reach: it
+ * ends Postgres and removes its folders once this process is gone or calls
+ * `stop`, so that whoever is connected here can shut down first.
+ */
+export async function startPostgresProcess(): Promise<PostgresServer> {
+  const keeper = fork(join(__dirname, 'postgresKeeper.ts'), {
+    execArgv: ['--import', pathToFileURL(require.resolve('tsx')).href],
+    detached: true,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const server = await firstMessage(keeper);
+  // It watches us; we need not stay alive for it.
+  keeper.unref();
+  keeper.channel?.unref();
+
+  const stop = async () => {
+    keeper.ref();
+    keeper.disconnect();
+    await once(keeper, 'exit');
+  };
+  return { ...server, stop };
+}
+
+function firstMessage(
+  keeper: ChildProcess,
+): Promise<Omit<PostgresServer, 'stop'>> {
+  return new Promise((resolve, reject) => {
+    keeper.once('message', server =>
+      resolve(server as Omit<PostgresServer, 'stop'>),
+    );
+    keeper.once('error', reject);
+    keeper.once('exit', () => reject(new Error('Postgres did not start')));
+  });
+}

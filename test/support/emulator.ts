@@ -1,0 +1,13 @@
+import {
+  postgresFromEnvironment,
+  startEmulator,
+  type Emulator,
+  type EmulatorOptions,
+} from '../../emulator';
+
+/** An emulator on the server that globalSetup chose. */
+export async function startTestEmulator(
+  options: Omit<EmulatorOptions, 'postgres'> = {},
+): Promise<Emulator> {
+  return startEmulator({ postgres: postgresFromEnvironment()!, ...options });
+}

@@ -1,0 +1,6 @@
+import type { PostgresServer } from '../../emulator';
+
+declare global {
+  /** Handed from globalSetup to globalTeardown. */
+  var testPostgres: PostgresServer | undefined;
+}

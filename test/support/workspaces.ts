@@ -1,0 +1,87 @@
+import type { Emulator, ServicePrincipal } from '../../emulator';
+import {
+  Workspace,
+  type WorkspaceOptions,
+} from '../../src/databricks/workspace';
+import { LakebaseError } from '../../src/errors';
+import { everythingIn } from './everythingIn';
+
+export const ENDPOINT =
+  'projects/backstage/branches/production/endpoints/primary';
+export const SECRET_KEY = 'backend.database.lakebase.workspace.clientSecret';
+export const HOST_KEY = 'backend.database.lakebase.workspace.host';
+
+/** A client as the platform names it, with a secret that is easy to find again. */
+export const CLIENT: ServicePrincipal = {
+  clientId: '7f3b9c1e-5d2a-4c8e-9b6f-0a1d2e3f4a5b',
+  clientSecret: 'dose0canary0secret0canary0secret0',
+};
+
+/** The workspace at `host`, as this client. */
+export function workspaceAt(
+  host: string,
+  client: ServicePrincipal = CLIENT,
+  options: Partial<WorkspaceOptions> = {},
+): Workspace {
+  return new Workspace({
+    settings: () => ({
+      host,
+      ...client,
+      identityKeys: `backend.database.lakebase.workspace.clientId and ${SECRET_KEY}`,
+    }),
+    endpoint: ENDPOINT,
+    ...options,
+  });
+}
+
+/** The workspace of the emulator, as its service principal. */
+export const workspaceOf = (
+  { controlPlane, servicePrincipal }: Emulator,
+  options?: Partial<WorkspaceOptions>,
+) => workspaceAt(controlPlane.url, servicePrincipal, options);
+
+/** All forms in which the secret of a client goes over the wire. */
+export function secretsOf({ clientId, clientSecret }: ServicePrincipal) {
+  const pair = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;
+  return [clientSecret, Buffer.from(pair).toString('base64')];
+}
+
+/** What a call failed with, in which none of the secrets may be found. */
+export async function failureOf(
+  call: Promise<unknown>,
+  secrets: string[],
+): Promise<LakebaseError> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(LakebaseError);
+  const told = everythingIn(error);
+  expect(secrets.filter(secret => told.includes(secret))).toEqual([]);
+  return error as LakebaseError;
+}
+
+type FakeTimersConfig = NonNullable<Parameters<typeof jest.useFakeTimers>[0]>;
+
+/**
+ * Only the wall clock (from a whole second on, which is all that a Date header
+ * tells) or only the timers of our own code stand still; sockets go on.
+ */
+export function fakeOnly(what: 'Date' | 'timeouts'): void {
+  const timeouts = ['setTimeout', 'clearTimeout'] as const;
+  const others = [
+    'hrtime',
+    'nextTick',
+    'performance',
+    'queueMicrotask',
+    'setImmediate',
+    'clearImmediate',
+    'setInterval',
+    'clearInterval',
+  ] as const;
+  const notToFake = what === 'Date' ? timeouts : (['Date'] as const);
+  jest.useFakeTimers({
+    now: Math.ceil(Date.now() / 1000) * 1000,
+    doNotFake: [...others, ...notToFake],
+  } satisfies FakeTimersConfig);
+}
