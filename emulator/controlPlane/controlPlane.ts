@@ -115,12 +115,6 @@ export class ControlPlane implements Platform {
     return this.workspace.issueToken(clientId, Infinity, 'dapi');
   }
 
-  /** Mints without HTTP, and without an entry in the log. */
-  async mint(subject: string): Promise<string> {
-    const { token } = await this.authority.mint(subject, this.credentialLifeMs);
-    return token;
-  }
-
   async stop(): Promise<void> {
     const closed = this.#listener.close();
     for (const server of this.#servers) server.closeAllConnections();
