@@ -64,9 +64,7 @@ export class LakebaseConnector {
     if (existing) return existing;
 
     const client = this.#createClient(pluginId).catch(error => {
-      // close() may have emptied the map, and a later call refilled it.
-      if (this.#clients.get(pluginId) === client)
-        this.#clients.delete(pluginId);
+      this.#clients.delete(pluginId);
       throw error;
     });
     this.#clients.set(pluginId, client);
@@ -115,8 +113,7 @@ export class LakebaseConnector {
     let pool: Pool | undefined;
     try {
       pool = await this.#openPool(database);
-      await this.#ensureDatabase(pool, database);
-      await ensureSchema(pool, database);
+      await this.#prepare(pool, database);
       return pool.knex;
     } catch (error) {
       await this.#closePool(pool);
@@ -164,6 +161,26 @@ export class LakebaseConnector {
     await pool.knex.destroy();
   }
 
+  /**
+   * The server may go away between two statements, and a plugin that fails to
+   * start is not started again.
+   */
+  #prepare(pool: Pool, database: PluginDatabase): Promise<void> {
+    const prepare = async () => {
+      try {
+        await this.#ensureDatabase(pool, database);
+        await ensureSchema(pool.knex, database.ensureSchema);
+      } catch (error) {
+        throw connectFault(error, pool.target);
+      }
+    };
+    return this.#attempts.run(
+      `database ${pool.target.database}`,
+      database.connectTimeoutMs,
+      signal => retry(prepare, signal),
+    );
+  }
+
   /** Tries the database first: only a missing one takes rights to create. */
   async #ensureDatabase(pool: Pool, database: PluginDatabase): Promise<void> {
     try {
@@ -201,18 +218,19 @@ export class LakebaseConnector {
 }
 
 async function ensureSchema(
-  { knex, target }: Pool,
-  { ensureSchema: schema }: PluginDatabase,
+  knex: Knex,
+  schema: string | undefined,
 ): Promise<void> {
   if (!schema) return;
+  const found = await knex<{ nspname: string }>('pg_namespace')
+    .where('nspname', schema)
+    .first('nspname');
+  if (found) return;
   try {
-    const found = await knex<{ nspname: string }>('pg_namespace')
-      .where('nspname', schema)
-      .first('nspname');
     // The role of the connection becomes the owner.
-    if (!found) await knex.raw(`CREATE SCHEMA ${escapeIdentifier(schema)}`);
+    await knex.raw(`CREATE SCHEMA ${escapeIdentifier(schema)}`);
   } catch (error) {
-    if (!isAlreadyThere(error)) throw connectFault(error, target);
+    if (!isAlreadyThere(error)) throw error;
   }
 }
 

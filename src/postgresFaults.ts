@@ -168,6 +168,12 @@ const RULES: Rule[] = [
       `${at(t)} could not be reached. Check that this host may open ` +
       `connections to port ${t.port} there (firewall, private link)`,
   },
+  {
+    // Texts that nobody has written down yet come as internal errors.
+    code: 'database-waking',
+    matches: codes('XX000'),
+    explain: t => `${at(t)} answered with an internal error`,
+  },
 ];
 
 /** Turns what went wrong while connecting into an error with a remedy. */

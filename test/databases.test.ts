@@ -269,6 +269,22 @@ describe('getClient', () => {
     await expect(lakebase.getClient('catalog')).resolves.toBeDefined();
   });
 
+  it('survives a server that goes away in the middle of it', async () => {
+    const emulator = await start.emulator();
+    emulator.gateway.once('login', () => {
+      // Not awaited: the drop is what the test is about.
+      void emulator.gateway.dropConnections();
+    });
+    const lakebase = start.lakebase(emulator, {
+      pluginDivisionMode: 'schema',
+    });
+
+    const knex = await lakebase.getClient('catalog');
+
+    await expect(knex.raw('select 1')).resolves.toBeDefined();
+    expect(emulator.gateway.logins.length).toBeGreaterThan(1);
+  });
+
   it('keeps the client string pg, which plugins ask for', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator);
