@@ -200,6 +200,15 @@ describe('Retry-After', () => {
     expect(mint.seconds).toEqual([0, 90, 180]);
   });
 
+  it('is not cut short by a second start', async () => {
+    const error = busy(90 * SECOND);
+    const { refresher, clock, mint } = startFailing({ error, random });
+    await clock.advance(SECOND);
+    refresher.start();
+    await clock.advance(SECOND);
+    expect(mint.count).toBe(1);
+  });
+
   it('does not shorten a longer pause', async () => {
     const error = busy(2 * SECOND);
     const { clock, mint } = startFailing({ error, random });
