@@ -1,5 +1,6 @@
 import { systemClock } from '../src/clock';
 import {
+  busy,
   createRefresher,
   DAY,
   HOUR,
@@ -102,6 +103,16 @@ describe('after a sleep', () => {
 
     second.give({ token: 'token 2', lifeMs: HOUR });
     await clock.advance(0);
+    await expect(refresher.token()).resolves.toBe('token 2');
+  });
+
+  it('in an outage, the first connection need not sit out the pause', async () => {
+    const { refresher, clock, mint } = createRefresher();
+    mint.failsWith(busy(5 * MINUTE));
+    refresher.start();
+    await clock.advance(SECOND);
+    clock.sleep(HOUR);
+    mint.givesTokensFor(HOUR);
     await expect(refresher.token()).resolves.toBe('token 2');
   });
 

@@ -5,6 +5,7 @@ import {
   HOUR,
   MINUTE,
   outcomeOf,
+  refused,
   SECOND,
   startRefresher,
 } from './support/refresher';
@@ -91,6 +92,16 @@ describe('while the workspace is down', () => {
   });
 });
 
+it('a refusal in the middle of an outage starts the pauses over', async () => {
+  const { clock, mint } = startFailing({ random: () => ALMOST_ONE });
+  await clock.advance(20 * SECOND);
+  mint.failsWith(refused());
+  await clock.advance(20 * SECOND);
+  mint.failsWith(busy());
+  await clock.advance(5 * MINUTE);
+  expect(mint.seconds.slice(5)).toEqual([31, 331, 332, 334, 338]);
+});
+
 describe('connections that wait for a token', () => {
   const random = () => ALMOST_ONE;
 
@@ -135,9 +146,7 @@ describe('connections that wait for a token', () => {
     await clock.advance(13 * SECOND);
     deadline.abort();
     await clock.advance(5 * MINUTE);
-    expect(mint.seconds).toEqual([
-      0, 1, 3, 7, 12, 17, 49, 109, 169, 229, 289,
-    ]);
+    expect(mint.seconds).toEqual([0, 1, 3, 7, 12, 17, 49, 109, 169, 229, 289]);
   });
 
   it('fail at their deadline with the cause of the delay', async () => {

@@ -190,6 +190,7 @@ describe('a token in memory', () => {
     expect(refresher.usable).toBe(true);
     await clock.advance(1);
     expect(refresher.usable).toBe(false);
+    expect(mint.seconds).toEqual([0, 1500]);
   });
 
   it.each([

@@ -11,9 +11,7 @@ import {
 const USER = 'backstage';
 
 /** A refresher whose first token has let the user in. */
-async function startConfirmed(
-  options?: Parameters<typeof startRefresher>[0],
-) {
+async function startConfirmed(options?: Parameters<typeof startRefresher>[0]) {
   const parts = await startRefresher(options);
   parts.refresher.confirm('token 1', USER);
   return parts;

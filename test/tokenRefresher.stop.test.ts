@@ -78,6 +78,15 @@ describe('shutdown', () => {
     },
   );
 
+  it('before the start leaves nothing to start', async () => {
+    const { refresher, clock, mint } = createRefresher();
+    refresher.stop();
+    refresher.start();
+    await clock.advance(HOUR);
+    expect(mint.count).toBe(0);
+    expect(clock.timers).toBe(0);
+  });
+
   it('takes the token out of memory, and later calls mint nothing', async () => {
     const { refresher, clock, mint } = await startRefresher();
     refresher.confirm('token 1', 'backstage');

@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import type { Emulator, Fault, Route } from '../emulator';
 import type { Workspace } from '../src/databricks/workspace';
+import type { LakebaseError } from '../src/errors';
 import { startTestEmulator } from './support/emulator';
 import { everythingIn } from './support/everythingIn';
 import {
@@ -704,12 +705,20 @@ describe('a workspace that cannot be reached', () => {
     await expectUnreachable(workspace.mintCredential());
   });
 
-  const trickle: Answer = response => {
-    response.writeHead(200, { 'content-type': 'application/json' });
-    const timer = setInterval(() => response.write(' '), 1);
-    response.once('close', () => clearInterval(timer));
-  };
-  const silence: Answer = () => {};
+  /** Says nothing, or never comes to an end; tells when it has begun to. */
+  const silence =
+    (begun: () => void): Answer =>
+    () =>
+      begun();
+  const trickle =
+    (begun: () => void): Answer =>
+    response => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      // More than the sockets hold: gone only when the caller reads the body.
+      response.write(' '.repeat(32 * 1024 * 1024), begun);
+      const timer = setInterval(() => response.write(' '), 1);
+      response.once('close', () => clearInterval(timer));
+    };
 
   it.each([
     ['token', 'says nothing', silence],
@@ -720,12 +729,13 @@ describe('a workspace that cannot be reached', () => {
     'because its %s %s is given up after 10 s in all',
     async (kind, _, answer) => {
       fakeOnly('timeouts');
-      server[kind] = answer;
-      const received = server.received(kind);
       let over = false;
-      const call = workspace.mintCredential().finally(() => (over = true));
-      const failure = expectUnreachable(call);
-      await received;
+      let failure: Promise<LakebaseError>;
+      await new Promise<void>(begun => {
+        server[kind] = answer(begun);
+        const call = workspace.mintCredential().finally(() => (over = true));
+        failure = expectUnreachable(call);
+      });
 
       for (let waited = 0; waited < 9_900; waited += 100) {
         jest.advanceTimersByTime(100);
@@ -734,7 +744,7 @@ describe('a workspace that cannot be reached', () => {
       expect(over).toBe(false);
       jest.advanceTimersByTime(100);
 
-      const error = await failure;
+      const error = await failure!;
       expect(error.message).toContain('10 s');
       expect(jest.getTimerCount()).toBe(0);
       await server.idle();
@@ -755,45 +765,36 @@ describe('a workspace that cannot be reached', () => {
     ['says nothing', silence],
     ['trickles', trickle],
   ])('because it %s is given up at once on demand', async (_, answer) => {
-    server.api = answer;
-    const received = server.received('api');
     const controller = new AbortController();
-    const failure = expectUnreachable(
-      workspace.mintCredential(controller.signal),
-    );
-    await received;
+    let failure: Promise<LakebaseError>;
+    await new Promise<void>(begun => {
+      server.api = answer(begun);
+      failure = expectUnreachable(workspace.mintCredential(controller.signal));
+    });
 
     controller.abort();
 
-    await failure;
+    await failure!;
     await server.idle();
   });
 
   it('is not said to have been silent for 10 s when its caller gave up', async () => {
-    server.api = silence;
-    const received = server.received('api');
     const controller = new AbortController();
-    const failure = expectUnreachable(workspace.findHost(controller.signal));
-    await received;
+    server.api = () => controller.abort();
 
-    controller.abort();
+    const error = await expectUnreachable(
+      workspace.findHost(controller.signal),
+    );
 
-    expect((await failure).message).not.toContain('10 s');
+    expect(error.message).not.toContain('10 s');
   });
 
   it('does not hold up a caller who gives up while the access token is fetched', async () => {
-    server.token = silence;
-    const received = server.received('token');
     const controller = new AbortController();
-    const failure = failureOf(
-      workspace.mintCredential(controller.signal),
-      secrets,
-    );
-    await received;
+    server.token = () => controller.abort();
 
-    controller.abort();
+    await failureOf(workspace.mintCredential(controller.signal), secrets);
 
-    await failure;
     workspace.stop();
     await server.idle();
   });
@@ -812,14 +813,11 @@ describe('a workspace that cannot be reached', () => {
   });
 
   it('does not hold up a shutdown', async () => {
-    server.token = silence;
-    const received = server.received('token');
-    const failure = failureOf(workspace.mintCredential(), secrets);
-    await received;
+    server.token = () => workspace.stop();
 
-    workspace.stop();
+    const error = await failureOf(workspace.mintCredential(), secrets);
 
-    expect((await failure).code).toBe('stopped');
+    expect(error.code).toBe('stopped');
     await server.idle();
     const later = await failureOf(workspace.mintCredential(), secrets);
     expect(later.code).toBe('stopped');

@@ -113,7 +113,7 @@ export function outcomeOf(call: Promise<string>): { readonly now: unknown } {
   const outcome: { now: unknown } = { now: 'pending' };
   call.then(
     token => (outcome.now = token),
-    error => (outcome.now = error),
+    (error: unknown) => (outcome.now = error),
   );
   return outcome;
 }

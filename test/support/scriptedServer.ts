@@ -66,7 +66,6 @@ export class ScriptedServer {
         this.requests.push(received);
         const isToken = received.path === '/oidc/v1/token';
         (isToken ? this.token : this.api)(response, received);
-        this.#events.emit(isToken ? 'token' : 'api');
       },
       // The caller went away within its request.
       () => response.destroy(),
@@ -90,11 +89,6 @@ export class ScriptedServer {
   get url(): string {
     const { port } = this.#server.address() as AddressInfo;
     return `http://127.0.0.1:${port}`;
-  }
-
-  /** The next request of this kind, once its answer has begun. */
-  async received(kind: 'token' | 'api'): Promise<void> {
-    await once(this.#events, kind);
   }
 
   /**

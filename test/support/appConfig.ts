@@ -1,0 +1,55 @@
+import { inspect } from 'node:util';
+import { ConfigReader } from '@backstage/config';
+import { InputError } from '@backstage/errors';
+import type { JsonObject, JsonValue } from '@backstage/types';
+import { type LakebaseConfig, readLakebaseConfig } from '../../src/config';
+import { checkDatabaseConfig } from '../../src/pluginDatabase';
+
+/** Stands for each secret, and must never show up in an error. */
+export const CANARY = 'dose-canary';
+
+export type Env = Record<string, string | undefined>;
+
+/** Enough for an empty block. */
+export const ENV = {
+  DATABRICKS_HOST: 'https://env.cloud.databricks.com',
+  DATABRICKS_CLIENT_ID: 'env-id',
+  DATABRICKS_CLIENT_SECRET: `${CANARY}-env`,
+  LAKEBASE_ENDPOINT: 'projects/env/branches/main/endpoints/primary',
+};
+
+/** An app-config with this `backend.database`, on Lakebase. */
+export const appConfig = (database: JsonObject = {}) =>
+  new ConfigReader({
+    backend: {
+      database: { client: 'pg', connection: {}, lakebase: {}, ...database },
+    },
+  });
+
+export const readBlock = (lakebase: JsonValue, env: Env = ENV) =>
+  readLakebaseConfig(appConfig({ lakebase }), env);
+
+/** What is checked at start, before anything is sent. */
+export function checkAtStart(
+  database: JsonObject,
+  env: Env = {},
+): LakebaseConfig {
+  const rootConfig = appConfig(database);
+  const config = readLakebaseConfig(rootConfig, { ...ENV, ...env });
+  checkDatabaseConfig(rootConfig, config, { ...ENV, ...env });
+  return config;
+}
+
+/** The message of a refusal, which is the operator's to read. */
+export function refusalOf(read: () => unknown): string {
+  let accepted: unknown;
+  try {
+    accepted = read();
+  } catch (error) {
+    expect(error).toBeInstanceOf(InputError);
+    const shown = inspect(error, { depth: 8, showHidden: true });
+    expect(shown).not.toContain(CANARY);
+    return (error as Error).message;
+  }
+  throw new Error(`Accepted as ${inspect(accepted)}`);
+}
