@@ -1,19 +1,22 @@
 import { z } from 'zod';
 
 const duration = z
-  .union([
-    z.string(),
-    z.strictObject({
-      years: z.number().optional(),
-      months: z.number().optional(),
-      weeks: z.number().optional(),
-      days: z.number().optional(),
-      hours: z.number().optional(),
-      minutes: z.number().optional(),
-      seconds: z.number().optional(),
-      milliseconds: z.number().optional(),
-    }),
-  ])
+  .union(
+    [
+      z.string(),
+      z.strictObject({
+        years: z.number().optional(),
+        months: z.number().optional(),
+        weeks: z.number().optional(),
+        days: z.number().optional(),
+        hours: z.number().optional(),
+        minutes: z.number().optional(),
+        seconds: z.number().optional(),
+        milliseconds: z.number().optional(),
+      }),
+    ],
+    { error: "not a duration, such as '30s' or { minutes: 5 }" },
+  )
   .describe("A duration: '30s', ISO 8601, or { minutes: 5 }.");
 
 /** The block `backend.database.lakebase`; also the source of config.schema.json. */

@@ -40,7 +40,13 @@ export function connectionAt(
     fullKey.replace('backend.database.', ''),
   );
   const parsed: Record<string, unknown> =
-    typeof raw === 'string' ? { ...parseConnectionString(raw) } : { ...raw };
+    typeof raw === 'string' ? parseString(raw, fullKey) : { ...raw };
+  if ('connectionString' in parsed) {
+    throw new InputError(
+      `${fullKey}.connectionString would override what is checked here. ` +
+        `Remove it, and set ${fullKey} itself to the string`,
+    );
+  }
   const type = parsed.type ?? 'default';
   if (typeof type !== 'string') {
     throw new InputError(`${fullKey}.type must be a string`);
@@ -69,6 +75,19 @@ export function connectionAt(
   return { ...Object.fromEntries(given), ...readPort(settings.port, fullKey) };
 }
 
+function parseString(value: string, fullKey: string): Record<string, unknown> {
+  try {
+    return { ...parseConnectionString(value) };
+  } catch {
+    // No cause: it holds the string, which may hold a password.
+    throw new InputError(
+      `${fullKey} is not a readable connection string, or names a certificate ` +
+        'file that cannot be read. Write it as an object with host, port and ' +
+        'database',
+    );
+  }
+}
+
 /** A connection string without a port or password parses to empty strings. */
 const isAbsent = (value: unknown) =>
   value === undefined || value === null || value === '';
@@ -94,10 +113,12 @@ function verifiedTls(
     return { rejectUnauthorized: true };
   }
   const options = typeof ssl === 'object' ? (ssl as JsonObject) : undefined;
-  const { rejectUnauthorized = true } = options ?? {};
-  if (options && rejectUnauthorized === true) {
-    return { ...options, rejectUnauthorized };
-  }
+  // libpq's weaker modes come as a check of the name that accepts any.
+  const verified =
+    options &&
+    (options.rejectUnauthorized ?? true) === true &&
+    !('checkServerIdentity' in options);
+  if (verified) return { ...options, rejectUnauthorized: true };
   if (host === undefined || !isLoopback(host)) {
     throw new InputError(
       `${fullKey} turns off TLS or its verification, but the credential is ` +

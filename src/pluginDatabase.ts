@@ -16,7 +16,7 @@ const ADMIN_IDLE_TIMEOUT_MS = 5_000;
 
 const BASE_CONNECTION = 'backend.database.connection';
 
-/** Backstage allows no more, and Postgres would cut the name off silently. */
+/** NAMEDATALEN - 1 of every build of Postgres that is in use. */
 const MAX_IDENTIFIER_BYTES = 63;
 
 /** Host and user may be absent: they are known to the workspace. */
@@ -125,7 +125,7 @@ export function checkDatabaseConfig(
     );
   }
   isSchemaMode(config);
-  const hosts = [connectionAt(config, BASE_CONNECTION).host];
+  const hosts = [readAdminDatabase(rootConfig, lakebase).connection.host];
   const plugins = config.getOptionalConfig('plugin');
   for (const id of plugins?.keys() ?? []) {
     if (plugins!.has(`${id}.lakebase`)) {
@@ -194,14 +194,18 @@ function readSchemaName(config: Config, pluginId: string): string {
         'underscore and hold only letters, digits and underscores',
     );
   }
-  const schema = prefix + pluginId;
-  if (Buffer.byteLength(schema) > MAX_IDENTIFIER_BYTES) {
+  return checkedName(prefix + pluginId, 'backend.database.schemaPrefix');
+}
+
+/** Postgres would cut a longer name off, silently. */
+function checkedName(name: string, prefixKey: string): string {
+  if (Buffer.byteLength(name) > MAX_IDENTIFIER_BYTES) {
     throw new InputError(
-      `The schema name '${schema}' exceeds the ${MAX_IDENTIFIER_BYTES} bytes ` +
-        'that Postgres keeps. Shorten backend.database.schemaPrefix',
+      `The name '${name}' exceeds the ${MAX_IDENTIFIER_BYTES} bytes that ` +
+        `Postgres keeps. Shorten ${prefixKey}`,
     );
   }
-  return schema;
+  return name;
 }
 
 function readConnection(
@@ -223,7 +227,9 @@ function readConnection(
     ...connectionOf(merged, own.ssl === undefined ? BASE_CONNECTION : ownKey),
     database:
       merged.database ??
-      (schemaMode ? DEFAULT_DATABASE : `${prefix}${pluginId}`),
+      (schemaMode
+        ? DEFAULT_DATABASE
+        : checkedName(prefix + pluginId, 'backend.database.prefix')),
   };
 }
 

@@ -8,26 +8,30 @@ const BACKOFF_CAP_MS = 4_000;
 /**
  * Tries until the operation succeeds, fails for good, or `signal` aborts.
  *
- * @throws the operation's last error.
+ * @throws the operation's last error; when `signal` cut an attempt short, the
+ * error of the one before, which says more.
  */
 export async function retry<T>(
   operation: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
+  let last: unknown;
   for (let attempt = 0; ; attempt++) {
     try {
       return await operation();
     } catch (error) {
-      if (isPermanent(error) || signal.aborted) throw error;
-      const backoffMs =
-        Math.random() *
-        Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
-      const askedMs = (error as LakebaseError).retryAfterMs ?? 0;
-      await sleep(Math.max(backoffMs, askedMs), undefined, { signal }).catch(
-        () => {
-          throw error;
-        },
-      );
+      if (isPermanent(error)) throw error;
+      if (signal.aborted) throw last ?? error;
+      last = error;
     }
+    const backoffMs =
+      Math.random() *
+      Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
+    const askedMs = (last as LakebaseError).retryAfterMs ?? 0;
+    await sleep(Math.max(backoffMs, askedMs), undefined, { signal }).catch(
+      () => {
+        throw last;
+      },
+    );
   }
 }

@@ -160,8 +160,9 @@ export class TokenRefresher {
   discard(token: string): void {
     if (this.#held?.token !== token || this.#held.refused) return;
     this.#held.refused = true;
-    // Not awaited: callers of token() join it, and it never rejects.
-    if (this.#started) void this.#refresh();
+    // While minting fails, its pauses hold for this token too. Not awaited:
+    // callers of token() join it, and it never rejects.
+    if (this.#started && !this.#failure) void this.#refresh();
   }
 
   #usableForMs(held: Held): number {
@@ -272,7 +273,8 @@ export class TokenRefresher {
       refused: false,
       users: same ? this.#held!.users : new Set(),
     };
-    if (this.#usableForMs(held) === 0) {
+    // Not `=== 0`, which an unknown life would pass.
+    if (!(this.#usableForMs(held) > 0)) {
       throw new LakebaseError('workspace-reply-invalid', {
         message: 'The Databricks workspace answered with an expired credential',
       });

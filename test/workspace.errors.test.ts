@@ -134,7 +134,7 @@ describe('a refusal by the API', () => {
     return error;
   }
 
-  it.each([
+  const codes: [status: number, errorCode: string, code: string][] = [
     [400, 'BAD_REQUEST', 'request-invalid'],
     [400, 'INVALID_PARAMETER_VALUE', 'request-invalid'],
     [400, 'INVALID_STATE', 'request-invalid'],
@@ -158,7 +158,8 @@ describe('a refusal by the API', () => {
     [503, 'WORKSPACE_TEMPORARILY_UNAVAILABLE', 'workspace-busy'],
     [503, 'SERVICE_UNDER_MAINTENANCE', 'workspace-busy'],
     [504, 'DEADLINE_EXCEEDED', 'workspace-busy'],
-  ])(
+  ];
+  it.each(codes)(
     'with HTTP %i and %s is %s, and names the request',
     async (status, errorCode, code) => {
       const error = await expectMeaning(code, {
@@ -174,14 +175,11 @@ describe('a refusal by the API', () => {
 
   it.each([
     // How codes and statuses pair is partly unknown: the code is the surer one.
+    ...codes.map(([, errorCode, code]) => [418, errorCode, code] as const),
     [400, 'FEATURE_DISABLED', 'endpoint-not-found'],
     [400, 'PERMISSION_DENIED', 'permission-denied'],
-    [400, 'REQUEST_LIMIT_EXCEEDED', 'workspace-busy'],
-    [400, 'PERMISSION_NOT_PROPAGATED', 'permission-not-propagated'],
-    [403, 'UNAUTHENTICATED', 'access-token-refused'],
-    [403, 'RESOURCE_DOES_NOT_EXIST', 'endpoint-not-found'],
     [403, 'TEMPORARILY_UNAVAILABLE', 'workspace-busy'],
-    [404, 'PERMISSION_DENIED', 'permission-denied'],
+    [403, 'UNAUTHENTICATED', 'access-token-refused'],
     [500, 'INVALID_PARAMETER_VALUE', 'request-invalid'],
     [503, 'NOT_FOUND', 'endpoint-not-found'],
   ])(

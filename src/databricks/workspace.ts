@@ -24,7 +24,10 @@ export interface WorkspaceOptions {
 
 const oauthReply = z.object({
   access_token: z.string().min(1),
-  expires_in: z.coerce.number().positive(),
+  // RFC 6749 wants a number; some servers send it as a string.
+  expires_in: z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+    .pipe(z.number().positive()),
 });
 
 const credentialReply = z.object({

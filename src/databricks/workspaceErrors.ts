@@ -115,14 +115,14 @@ export function refusalOf(
   body: string,
   subject: RequestSubject,
 ): LakebaseError {
-  const { errorCode, reference } = readErrorBody(body);
+  const { errorCode, references } = readErrorBody(body);
   const rules = RULES.filter(
     r => (r.surface ?? subject.surface) === subject.surface,
   );
   const rule =
     rules.find(r => errorCode && r.errorCodes.includes(errorCode)) ??
     rules.find(r => r.statuses.includes(response.status));
-  const saw = [`HTTP ${response.status}`, errorCode, reference]
+  const saw = [`HTTP ${response.status}`, errorCode, ...references]
     .filter(Boolean)
     .join(', ');
   return new LakebaseError(
@@ -139,32 +139,43 @@ export function refusalOf(
 }
 
 /**
- * Only what has the look of a code or an id is taken from a body: its texts
- * may repeat what we sent.
+ * Only what has the look of a code or an id is taken from a body, since its
+ * texts may repeat what we sent: tokens and secrets hold digits, codes do not,
+ * and are not written like these ids.
  */
 function readErrorBody(body: string): {
   errorCode?: string;
-  reference?: string;
+  references: string[];
 } {
-  const requestId = /"request_id"\s*:\s*"([\w-]{1,64})"/.exec(body)?.[1];
-  const traceId = /TraceId: ([\da-f]{1,64})\b/i.exec(body)?.[1];
+  const requestId =
+    /"request_id"\s*:\s*"([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})"/i.exec(
+      body,
+    )?.[1];
+  const traceId = /TraceId: ([\da-f]{16,64})\b/i.exec(body)?.[1];
   return {
     errorCode:
-      /"(?:error_code|error)"\s*:\s*"(\w{1,64})"/.exec(body)?.[1] ??
+      /"(?:error_code|error)"\s*:\s*"([a-z_]{3,64})"/i.exec(body)?.[1] ??
       /^([A-Z_]{3,64}):/.exec(body)?.[1],
-    reference:
-      (requestId && `request id ${requestId}`) ??
-      (traceId && `trace id ${traceId}`),
+    references: [
+      ...(requestId ? [`request id ${requestId}`] : []),
+      ...(traceId ? [`trace id ${traceId}`] : []),
+    ],
   };
 }
 
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/;
+
 /** `Retry-After` is in seconds or an HTTP date. */
 function retryAfterMs(headers: Headers): number | undefined {
-  const value = headers.get('retry-after');
-  if (!value) return undefined;
-  const date = headers.get('date');
-  const ms = /^\d+$/.test(value)
-    ? Number(value) * 1000
-    : Date.parse(value) - (date ? Date.parse(date) : Date.now());
-  return ms >= 0 ? Math.min(ms, RETRY_AFTER_CAP_MS) : undefined;
+  const value = headers.get('retry-after') ?? '';
+  let ms: number | undefined;
+  if (/^\d+$/.test(value)) {
+    ms = Number(value) * 1000;
+  } else if (HTTP_DATE.test(value)) {
+    const date = headers.get('date');
+    ms = Date.parse(value) - (date ? Date.parse(date) : Date.now());
+  }
+  return ms !== undefined && ms >= 0
+    ? Math.min(ms, RETRY_AFTER_CAP_MS)
+    : undefined;
 }

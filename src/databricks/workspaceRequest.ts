@@ -51,7 +51,11 @@ async function attempt(
   // Cleared at the end: a timer of AbortSignal.timeout would live on.
   const controller = new AbortController();
   const abort = () => controller.abort();
-  const timer = setTimeout(abort, ATTEMPT_TIMEOUT_MS);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    abort();
+  }, ATTEMPT_TIMEOUT_MS);
   timer.unref();
   request.signal?.addEventListener('abort', abort);
   if (request.signal?.aborted) abort();
@@ -65,7 +69,7 @@ async function attempt(
     });
     return { response, body: await response.text() };
   } catch (error) {
-    throw failureOf(error, request);
+    throw failureOf(error, timedOut, request);
   } finally {
     clearTimeout(timer);
     request.signal?.removeEventListener('abort', abort);
@@ -76,7 +80,11 @@ async function attempt(
 const TLS_FAULT =
   /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/;
 
-function failureOf(error: unknown, { host, subject }: WorkspaceRequest) {
+function failureOf(
+  error: unknown,
+  timedOut: boolean,
+  { host, subject, signal }: WorkspaceRequest,
+) {
   // fetch hides what happened in the cause of a TypeError.
   const cause = (error as { cause?: { code?: unknown } }).cause;
   const code = typeof cause?.code === 'string' ? cause.code : undefined;
@@ -89,14 +97,15 @@ function failureOf(error: unknown, { host, subject }: WorkspaceRequest) {
         'backend.database.lakebase.workspace.host (DATABRICKS_HOST)',
     });
   }
-  const timedOut = (error as Error).name === 'AbortError';
+  const reason = timedOut
+    ? `no reply within ${ATTEMPT_TIMEOUT_MS / 1000} s`
+    : signal?.aborted
+      ? 'the call was given up'
+      : (code ?? 'network error');
   return new LakebaseError('workspace-unreachable', {
     message:
-      `${host} could not be reached to ${subject.action} (${
-        timedOut
-          ? `no reply within ${ATTEMPT_TIMEOUT_MS / 1000} s`
-          : (code ?? 'network error')
-      }). Check backend.database.lakebase.workspace.host (DATABRICKS_HOST), ` +
+      `${host} could not be reached to ${subject.action} (${reason}). Check ` +
+      'backend.database.lakebase.workspace.host (DATABRICKS_HOST), ' +
       'name resolution, and the outbound proxy, if there is one',
   });
 }
