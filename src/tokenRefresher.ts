@@ -42,6 +42,13 @@ interface Held extends Credential {
   readonly users: Set<string>;
 }
 
+interface NextAttempt {
+  since: Instant;
+  delayMs: number;
+  /** Whether somebody who waits may bring it forward. */
+  movable: boolean;
+}
+
 interface Failure {
   error: Error;
   at: Instant;
@@ -63,7 +70,7 @@ export class TokenRefresher {
   #held?: Held;
   #failure?: Failure;
   #attempt?: Promise<void>;
-  #next?: { since: Instant; delayMs: number; movable: boolean };
+  #next?: NextAttempt;
   #started = false;
   #cancelTimer = () => {};
 
@@ -77,7 +84,8 @@ export class TokenRefresher {
     if (this.#started) return;
     this.#started = true;
     // Not awaited: an attempt never rejects, it is told to the callers.
-    if (!this.#held) void this.#refresh();
+    if (!this.#next) void this.#refresh();
+    else this.#schedule(this.#next);
   }
 
   /** Aborts what is in flight; whoever waits for a token gets an error. */
@@ -286,7 +294,7 @@ export class TokenRefresher {
     const delayMs = refreshDelayMs(lifeMs, this.#clock.random());
     // A source with a cache of its own gives the same token until it expires.
     const refreshInMs = same ? Math.max(delayMs, MIN_GAP_MS) : delayMs;
-    this.#schedule(since, refreshInMs, false);
+    this.#schedule({ since, delayMs: refreshInMs, movable: false });
 
     if (recovered) this.#options.onRecovered?.();
     this.#options.onRefreshed?.({ lifeMs, refreshInMs });
@@ -295,7 +303,10 @@ export class TokenRefresher {
   #fail(error: Error): void {
     const previous = this.#failure;
     const permanent = isPermanent(error);
-    const news = !previous || isPermanent(previous.error) !== permanent;
+    const news =
+      !previous ||
+      isPermanent(previous.error) !== permanent ||
+      (permanent && codeOf(previous.error) !== codeOf(error));
     this.#failure = {
       error,
       at: instant(this.#clock),
@@ -303,7 +314,7 @@ export class TokenRefresher {
     };
     if (permanent) {
       const delayMs = refusalRetryMs(this.#clock.random());
-      this.#schedule(this.#failure.at, delayMs, true);
+      this.#schedule({ since: this.#failure.at, delayMs, movable: true });
     } else {
       this.#scheduleBackoff();
     }
@@ -319,24 +330,27 @@ export class TokenRefresher {
     const delayMs = backoffMs(count, waiters, this.#clock.random());
     const asked =
       error instanceof LakebaseError ? error.retryAfterMs : undefined;
-    this.#schedule(
-      instant(this.#clock),
-      Math.max(delayMs, asked ?? 0),
-      asked === undefined,
-    );
+    this.#schedule({
+      since: instant(this.#clock),
+      delayMs: Math.max(delayMs, asked ?? 0),
+      movable: asked === undefined,
+    });
   }
 
-  #schedule(since: Instant, delayMs: number, movable: boolean): void {
+  #schedule(next: NextAttempt): void {
     this.#cancelTimer();
-    this.#next = { since, delayMs, movable };
+    this.#next = next;
     if (!this.#started || this.#stopping.signal.aborted) return;
     this.#cancelTimer = this.#clock.schedule(
       () => {
         // The timer may be early: it is clamped, and clocks differ.
         if (this.#isDue()) void this.#refresh();
-        else this.#schedule(since, delayMs, movable);
+        else this.#schedule(next);
       },
-      Math.max(0, delayMs - elapsedMs(this.#clock, since)),
+      Math.max(0, next.delayMs - elapsedMs(this.#clock, next.since)),
     );
   }
 }
+
+const codeOf = (error: Error) =>
+  error instanceof LakebaseError ? error.code : undefined;

@@ -32,6 +32,15 @@ describe('minting', () => {
     expect(refresher.current).toBe('token 1');
   });
 
+  it('goes on ahead of the expiry of a token from before the start', async () => {
+    const { refresher, clock, mint } = createRefresher();
+    await refresher.token();
+    refresher.start();
+    expect(mint.count).toBe(1);
+    await clock.advance(HOUR / 2);
+    expect(mint.count).toBe(2);
+  });
+
   it('happens once an hour or less for a thousand connections', async () => {
     const { refresher, clock, mint } = await startRefresher();
     for (let i = 0; i < 1_000; i++) {

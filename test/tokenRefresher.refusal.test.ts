@@ -172,6 +172,22 @@ describe('the operator', () => {
     ]);
   });
 
+  it('hears when one refusal turns into another', async () => {
+    const { refresher, clock, mint, log } = createRefresher();
+    mint.failsWith(refused());
+    refresher.start();
+    await clock.advance(20 * MINUTE);
+    mint.failsWith(
+      new LakebaseError('permission-denied', { message: 'HTTP 403' }),
+    );
+    await clock.advance(20 * MINUTE);
+
+    expect(log.onFailing.mock.calls).toMatchObject([
+      [{ error: { code: 'client-refused' } }],
+      [{ error: { code: 'permission-denied' } }],
+    ]);
+  });
+
   it('hears when an outage turns into a refusal, and back', async () => {
     const { refresher, clock, mint, log } = createRefresher();
     mint.failsWith(busy());

@@ -175,7 +175,11 @@ describe('a refusal by the API', () => {
 
   it.each([
     // How codes and statuses pair is partly unknown: the code is the surer one.
-    ...codes.map(([, errorCode, code]) => [418, errorCode, code] as const),
+    ...codes.map(([, errorCode, code]): [number, string, string] => [
+      418,
+      errorCode,
+      code,
+    ]),
     [400, 'FEATURE_DISABLED', 'endpoint-not-found'],
     [400, 'PERMISSION_DENIED', 'permission-denied'],
     [403, 'TEMPORARILY_UNAVAILABLE', 'workspace-busy'],
