@@ -32,26 +32,31 @@ export async function chooseAddress(): Promise<Address> {
   return { url, token };
 }
 
-export function createDemoBackend(configFiles: string[]): Backend {
+/**
+ * Puts the backend together.
+ *
+ * @throws when a feature cannot be loaded, while there is nothing to stop yet.
+ */
+export async function loadBackend(): Promise<Backend> {
+  // The guest provider works in development only.
+  process.env.NODE_ENV = 'development';
   const backend = createBackend();
-  backend.add(import('../src'));
-
-  const argv = configFiles.flatMap(file => ['--config', file]);
-  backend.add(rootConfigServiceFactory({ argv, watch: false }));
-
-  backend.add(import('@backstage/plugin-auth-backend'));
-  backend.add(import('@backstage/plugin-auth-backend-module-guest-provider'));
-  backend.add(import('@backstage/plugin-catalog-backend'));
-  backend.add(import('@backstage/plugin-events-backend'));
-  backend.add(import('@backstage/plugin-permission-backend'));
-  backend.add(
+  const features = [
+    import('../src'),
+    import('@backstage/plugin-auth-backend'),
+    import('@backstage/plugin-auth-backend-module-guest-provider'),
+    import('@backstage/plugin-catalog-backend'),
+    import('@backstage/plugin-events-backend'),
+    import('@backstage/plugin-permission-backend'),
     import('@backstage/plugin-permission-backend-module-allow-all-policy'),
-  );
-  backend.add(import('@backstage/plugin-scaffolder-backend'));
-  backend.add(import('@backstage/plugin-search-backend'));
-  backend.add(import('@backstage/plugin-search-backend-module-catalog'));
-  backend.add(import('@backstage/plugin-search-backend-module-pg'));
-  backend.add(import('@backstage/plugin-techdocs-backend'));
+    import('@backstage/plugin-scaffolder-backend'),
+    import('@backstage/plugin-search-backend'),
+    import('@backstage/plugin-search-backend-module-catalog'),
+    import('@backstage/plugin-search-backend-module-pg'),
+    import('@backstage/plugin-techdocs-backend'),
+  ];
+  for (const feature of features) backend.add(feature);
+  await Promise.all(features);
   return backend;
 }
 
@@ -59,7 +64,13 @@ export function createDemoBackend(configFiles: string[]): Backend {
  * Starts the backend without its exit handlers. They end the process as soon
  * as Backstage has stopped, and with 0, but the database is to stop after it.
  */
-export function startBackend(backend: Backend): Promise<unknown> {
+export function startBackend(
+  backend: Backend,
+  configFiles: string[],
+): Promise<unknown> {
+  const argv = configFiles.flatMap(file => ['--config', file]);
+  backend.add(rootConfigServiceFactory({ argv, watch: false }));
+
   const handlers = () =>
     ['SIGINT', 'SIGTERM', 'beforeExit'].flatMap(event =>
       process

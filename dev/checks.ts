@@ -76,7 +76,7 @@ export async function checkRotations(
     () =>
       `${CREDENTIALS_TO_SEE} credentials to log in: ${minted()} minted, ` +
       `${used()} used, refused: ${refused() || 'none'}`,
-    allUsed(),
+    allUsed,
     signal,
   );
   if (refused()) throw new Error(`The gateway refused logins: ${refused()}`);

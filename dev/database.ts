@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Emulator, startEmulator, startPostgresProcess } from '../emulator';
+import { thenStop } from './waiting';
 
 /** Where Backstage keeps its data in this run. */
 export interface DemoDatabase {
@@ -51,10 +52,11 @@ async function startEmulated(options: {
         `${postgres.host}:${postgres.port}`,
       configFiles: [CONFIG, EMULATOR_CONFIG],
       emulator,
-      stop: async () => {
-        await emulator.stop();
-        await postgres.stop();
-      },
+      stop: () =>
+        thenStop(
+          () => emulator.stop(),
+          () => postgres.stop(),
+        ),
     };
   } catch (error) {
     await postgres.stop();

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import {
   Address,
+  Backend,
   chooseAddress,
-  createDemoBackend,
+  loadBackend,
   startBackend,
   stopBackend,
 } from './backend';
@@ -24,14 +25,16 @@ const DEADLINE_MS = 4 * 60_000;
 
 /** Runs the demo until Ctrl-C. */
 export async function runUntilInterrupted(): Promise<void> {
+  const backend = await loadBackend();
+  // Only now is there something to stop.
   const signal = onInterruption();
   const show = async (_: DemoDatabase, address: Address) => {
     say(`Backstage is ready, Ctrl-C ends it.\n\n${curlLines(address)}\n`);
     if (!signal.aborted) await once(signal, 'abort');
   };
-  await run(CREDENTIAL_LIFE_MS, show, signal).catch(error => {
-    // Ctrl-C came before Backstage was ready.
-    if (!signal.aborted) throw error;
+  await run(backend, CREDENTIAL_LIFE_MS, show, signal).catch(error => {
+    const early = signal.aborted && (error as Error).cause === signal.reason;
+    if (!early) throw error;
   });
   say('All has stopped');
 }
@@ -43,6 +46,7 @@ export async function runUntilInterrupted(): Promise<void> {
  */
 export async function runOnce(): Promise<void> {
   const begun = performance.now();
+  const backend = await loadBackend();
   const signal = AbortSignal.any([onInterruption(), onDeadline(DEADLINE_MS)]);
   const check = async ({ emulator }: DemoDatabase, address: Address) => {
     const findings = await checkBackstage(address, signal);
@@ -55,7 +59,7 @@ export async function runOnce(): Promise<void> {
       ...rotations,
     ];
   };
-  const findings = await run(CREDENTIAL_LIFE_ONCE_MS, check, signal);
+  const findings = await run(backend, CREDENTIAL_LIFE_ONCE_MS, check, signal);
   const seconds = ((performance.now() - begun) / 1000).toFixed(0);
   findings.push(['time', `${seconds} s`]);
   say(`All is well, and has stopped.\n\n${table(findings)}\n`);
@@ -68,12 +72,11 @@ const ROTATION_NOT_CHECKED: Finding = [
 ];
 
 async function run<T>(
+  backend: Backend,
   credentialLifeMs: number,
   use: (database: DemoDatabase, address: Address) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  // The guest provider works in development only.
-  process.env.NODE_ENV = 'development';
   const database = await openDatabase({ credentialLifeMs });
   const withDatabase = async () => {
     say(`The database is ${database.title}`);
@@ -82,10 +85,9 @@ async function run<T>(
       void reportRotations(database.emulator, credentialLifeMs);
     }
     const address = await chooseAddress();
-    const backend = createDemoBackend(database.configFiles);
+    const start = () => startBackend(backend, database.configFiles);
     const withBackend = async () => {
-      const started = startBackend(backend);
-      await waitFor(() => 'Backstage to start', started, signal);
+      await waitFor(() => 'Backstage to start', start, signal);
       return use(database, address);
     };
     return thenStop(withBackend, () => stopBackend(backend));

@@ -29,10 +29,12 @@ if (help) {
 } else {
   // Backstage and its configuration go by the folder that npm start runs in.
   process.chdir(join(__dirname, '..'));
-  // Not awaited, for CommonJS cannot.
-  (once ? runOnce() : runUntilInterrupted()).catch(error => {
-    console.error('[demo] Failed:', error);
-    // Whatever failed may have left something running.
-    process.exit(1);
-  });
+  (once ? runOnce() : runUntilInterrupted()).then(
+    // As Backstage does when it has stopped: plugins leave timers behind.
+    () => process.exit(0),
+    error => {
+      console.error('[demo] Failed:', error);
+      process.exit(1);
+    },
+  );
 }

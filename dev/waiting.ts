@@ -3,25 +3,31 @@ import { setTimeout } from 'node:timers/promises';
 /** Short for a person, long for a backend on the same machine. */
 const POLL_INTERVAL_MS = 250;
 
-/** Waits for `promise`, or fails with what it waited for once `signal` aborts. */
+/**
+ * Waits for `work`.
+ *
+ * @throws with what it waited for, and the reason as cause, once `signal` aborts.
+ */
 export async function waitFor<T>(
   what: () => string,
-  promise: Promise<T>,
+  work: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  let giveUp = () => {};
+  const gaveUp = () => {
+    const cause = signal.reason as Error;
+    return new Error(`${cause.message} Was waiting for ${what()}`, { cause });
+  };
+  if (signal.aborted) throw gaveUp();
+
+  let abort = () => {};
   const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => {
-      const { message } = signal.reason as Error;
-      reject(new Error(`${message} Was waiting for ${what()}`));
-    };
+    abort = () => reject(gaveUp());
   });
-  signal.addEventListener('abort', giveUp);
-  if (signal.aborted) giveUp();
+  signal.addEventListener('abort', abort);
   try {
-    return await Promise.race([promise, aborted]);
+    return await Promise.race([work(), aborted]);
   } finally {
-    signal.removeEventListener('abort', giveUp);
+    signal.removeEventListener('abort', abort);
   }
 }
 
@@ -37,7 +43,7 @@ export async function poll(
       await setTimeout(POLL_INTERVAL_MS);
     }
   };
-  await waitFor(() => `${what} (${missing})`, search(), signal);
+  await waitFor(() => `${what} (${missing})`, search, signal);
 }
 
 /** Runs one after the other, whatever becomes of the first. */

@@ -173,7 +173,7 @@ describe('a refusal by the API', () => {
     },
   );
 
-  it.each([
+  it.each<[status: number, errorCode: string, code: string]>([
     // How codes and statuses pair is partly unknown: the code is the surer one.
     ...codes.map(([, errorCode, code]): [number, string, string] => [
       418,
