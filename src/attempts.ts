@@ -17,7 +17,7 @@ export class Attempts {
     timeoutMs: number,
     operation: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.#stopped) throw stopped(purpose);
+    if (this.#stopped) throw shuttingDown(purpose);
     const attempt = new AbortController();
     let timedOut = false;
     const timer = setTimeout(() => {
@@ -29,13 +29,17 @@ export class Attempts {
     try {
       return await outcome;
     } catch (error) {
-      if (this.#stopped) throw stopped(purpose);
+      if (this.#stopped) throw shuttingDown(purpose);
       const final = error instanceof LakebaseError && error.permanent;
       throw timedOut && !final ? tooSlow(purpose, timeoutMs, error) : error;
     } finally {
       clearTimeout(timer);
       this.#running.delete(attempt);
     }
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** Aborts what is under way, waits for its end, and refuses what comes later. */
@@ -47,7 +51,7 @@ export class Attempts {
   }
 }
 
-const stopped = (purpose: string) =>
+export const shuttingDown = (purpose: string) =>
   new LakebaseError('stopped', {
     message: `No ${purpose}: Backstage is shutting down`,
   });

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
-import { Attempts } from './attempts';
+import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
 import { KnexPgClient, openConnection, TokenSource } from './openConnection';
 import type { ConnectionTarget } from './postgresFaults';
@@ -27,9 +27,16 @@ export interface KnexClientOptions {
 
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
 interface TarnPool {
+  acquire(): { promise: Promise<Client> };
   validate(connection: Client): boolean | Promise<boolean>;
   check(): void;
+  pendingAcquires: { reject(reason: Error): void }[];
 }
+
+type PooledClient = KnexPgClient & {
+  pool: TarnPool;
+  acquireRawConnection(): Promise<Client>;
+};
 
 /**
  * Makes a Knex whose connections log in with a live credential.
@@ -40,10 +47,7 @@ interface TarnPool {
 export function createKnexClient(options: KnexClientOptions): Knex {
   const { config, tokens, target, attempts, sockets } = options;
   const knex = knexFactory({ ...config, log: knexLog(options.logger) });
-  const client = knex.client as KnexPgClient & {
-    pool: TarnPool;
-    acquireRawConnection(): Promise<Client>;
-  };
+  const client = knex.client as PooledClient;
 
   // Clients of transactions share this object and know nothing of the hook.
   Object.defineProperty(client.connectionSettings, 'password', {
@@ -52,10 +56,11 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     configurable: true,
   });
 
+  const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
   client.acquireRawConnection = async () => {
     const connection = await attempts.run(
-      `connection to ${target.host}:${target.port}`,
+      purpose,
       options.connectTimeoutMs,
       signal => openConnection(client, { tokens, target, sockets, signal }),
     );
@@ -64,6 +69,13 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   };
 
   const { pool } = client;
+  // A pool that is being destroyed would let the caller run into its timeout.
+  const acquire = pool.acquire.bind(pool);
+  pool.acquire = () =>
+    attempts.stopped
+      ? { promise: Promise.reject(shuttingDown(purpose)) }
+      : acquire();
+
   const validate = pool.validate.bind(pool);
   pool.validate = async connection =>
     !ages.isOver(connection) && validate(connection);
@@ -74,6 +86,15 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     if (tokens.usable) check();
   };
   return knex;
+}
+
+/** Lets connections in use finish; whoever still waits for one is told why. */
+export async function closeKnexClient(knex: Knex): Promise<void> {
+  const { pool } = knex.client as PooledClient;
+  for (const waiting of [...pool.pendingAcquires]) {
+    waiting.reject(shuttingDown('connection'));
+  }
+  await knex.destroy();
 }
 
 /** Decides when a pooled connection is due to be replaced. */

@@ -140,14 +140,18 @@ export class Lakebase {
   }
 }
 
+const inWords = (ms: number) =>
+  ms < 120_000
+    ? `${Math.round(ms / 1000)} s`
+    : `${Math.round(ms / 60_000)} min`;
+
 /** Each state change once: a repeated failure is not news. */
 function refreshLog(logger: LoggerService): RefreshListener {
-  const minutes = (ms: number) => `${(ms / 60_000).toFixed(1)} min`;
   return {
     onRefreshed: ({ lifeMs, refreshInMs }) =>
       logger.debug(
-        `Minted a Lakebase credential that lives ${minutes(lifeMs)}, next ` +
-          `refresh in ${minutes(refreshInMs)}`,
+        `Minted a Lakebase credential that lives ${inWords(lifeMs)}, next ` +
+          `refresh in ${inWords(refreshInMs)}`,
       ),
     onFailing: ({ error, usableForMs }) => {
       const level = usableForMs > 0 ? 'warn' : 'error';
@@ -157,7 +161,7 @@ function refreshLog(logger: LoggerService): RefreshListener {
             ? 'and somebody has to act; it is tried again every few minutes. '
             : 'and is tried again. ') +
           (usableForMs > 0
-            ? `The current one serves new connections for ${minutes(usableForMs)} more. `
+            ? `The current one serves new connections for ${inWords(usableForMs)} more. `
             : 'Open connections go on, new ones have to wait. ') +
           stringifyError(error),
       );

@@ -7,7 +7,7 @@ import { escapeIdentifier } from 'pg';
 import { Attempts } from './attempts';
 import { LakebaseConfig } from './config';
 import { LakebaseError } from './errors';
-import { createKnexClient } from './knexClient';
+import { closeKnexClient, createKnexClient } from './knexClient';
 import { TokenSource } from './openConnection';
 import {
   PluginDatabase,
@@ -84,9 +84,9 @@ export class LakebaseConnector {
 
   async #closePools(): Promise<void> {
     await this.#attempts.stop();
-    // Lets the pools tell their callers why, before they only say 'aborted'.
+    // Attempts that ended are first told to the callers who waited for them.
     await setImmediate();
-    await Promise.allSettled([...this.#pools].map(pool => pool.destroy()));
+    await Promise.allSettled([...this.#pools].map(closeKnexClient));
   }
 
   /** The host that the endpoint listens on, once it has been looked up. */

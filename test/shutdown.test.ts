@@ -44,6 +44,32 @@ describe('shutdown', () => {
     await expect(query).resolves.toBe('finished');
   });
 
+  it('refuses queries that come while one in flight finishes', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, {
+      ...schemaMode,
+      knexConfig: { pool: { max: 1 } },
+    });
+    const knex = await lakebase.getClient('catalog');
+    const inFlight = knex.raw('select pg_sleep(1)').then(() => 'finished');
+    const queued = knex.raw('select 1').then();
+    const refused = [expect(queued).rejects.toMatchObject({ code: 'stopped' })];
+    await once(knex, 'start');
+    await new Promise(resolve => setImmediate(resolve));
+
+    const stopped = lakebase.stop();
+    const late = knex.raw('select 1').then();
+    refused.push(expect(late).rejects.toMatchObject({ code: 'stopped' }));
+
+    await Promise.all(refused);
+    // Both were told before the query in flight was through.
+    await expect(
+      Promise.race([inFlight, Promise.resolve('in flight')]),
+    ).resolves.toBe('in flight');
+    await stopped;
+    await expect(inFlight).resolves.toBe('finished');
+  });
+
   it('ends a wait for a credential at once, and refuses later ones', async () => {
     const emulator = await start.emulator();
     emulator.controlPlane.answer('credentials', { hang: true });

@@ -55,7 +55,7 @@ export class Workspace {
     });
   }
 
-  /** Ends calls in flight. */
+  /** Ends a token exchange in flight; other calls end by their own signal. */
   stop(): void {
     this.#accessToken.stop();
   }

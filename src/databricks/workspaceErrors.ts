@@ -44,7 +44,9 @@ const RULES: Rule[] = [
     surface: 'oauth',
     errorCodes: ['invalid_client', 'unauthorized_client'],
     statuses: [401, 403],
-    remedy: checkClient,
+    remedy: s =>
+      `${checkClient(s)}. With HTTP 403 it may be the workspace's IP access ` +
+      'list that keeps this host out',
   },
   {
     code: 'access-token-refused',
