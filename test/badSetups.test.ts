@@ -1,7 +1,6 @@
 import {
   coreServices,
   createBackendPlugin,
-  createServiceFactory,
 } from '@backstage/backend-plugin-api';
 import { stringifyError } from '@backstage/errors';
 import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
@@ -9,7 +8,7 @@ import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../emulator';
 import lakebaseModule from '../src';
 import {
-  keepingLogger,
+  keepingRootLogger,
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
@@ -37,14 +36,10 @@ async function startFailure(
   emulator: Emulator,
   overrides: JsonObject,
 ): Promise<string> {
-  const { logger, lines } = keepingLogger();
+  const { rootLogger, lines } = keepingRootLogger();
   const failure: unknown = await startTestBackend({
     features: [
-      createServiceFactory({
-        service: coreServices.rootLogger,
-        deps: {},
-        factory: () => logger,
-      }),
+      rootLogger,
       mockServices.rootConfig.factory({
         data: lakebaseConfig(emulator, overrides),
       }),

@@ -1,7 +1,6 @@
 import {
   coreServices,
   createBackendPlugin,
-  createServiceFactory,
   DatabaseService,
 } from '@backstage/backend-plugin-api';
 import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
@@ -9,7 +8,7 @@ import type { JsonObject } from '@backstage/types';
 import { postgresFromEnvironment, type Emulator } from '../emulator';
 import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
 import {
-  keepingLogger,
+  keepingRootLogger,
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
@@ -44,12 +43,7 @@ async function currentUser({ database }: { database?: DatabaseService }) {
 }
 
 function services(emulator: Emulator, overrides?: JsonObject) {
-  const { logger, lines } = keepingLogger();
-  const rootLogger = createServiceFactory({
-    service: coreServices.rootLogger,
-    deps: {},
-    factory: () => logger,
-  });
+  const { rootLogger, lines } = keepingRootLogger();
   const rootConfig = mockServices.rootConfig.factory({
     data: lakebaseConfig(emulator, overrides),
   });

@@ -1,4 +1,8 @@
-import type { LoggerService } from '@backstage/backend-plugin-api';
+import {
+  coreServices,
+  createServiceFactory,
+  type LoggerService,
+} from '@backstage/backend-plugin-api';
 import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
@@ -31,6 +35,17 @@ export function keepingLogger(): { logger: LoggerService; lines: LogLine[] } {
     child: () => logger,
   };
   return { logger, lines };
+}
+
+/** The same, as the root logger of a backend. */
+export function keepingRootLogger() {
+  const { logger, lines } = keepingLogger();
+  const rootLogger = createServiceFactory({
+    service: coreServices.rootLogger,
+    deps: {},
+    factory: () => logger,
+  });
+  return { rootLogger, lines };
 }
 
 /** A process that runs the module, without the rest of a backend. */
