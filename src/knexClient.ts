@@ -4,7 +4,12 @@ import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
-import { KnexPgClient, openConnection, TokenSource } from './openConnection';
+import {
+  dialAlias,
+  KnexPgClient,
+  openConnection,
+  TokenSource,
+} from './openConnection';
 import type { ConnectionTarget } from './postgresFaults';
 
 /** Without a credential a connection can't be replaced, so it is kept longer: */
@@ -56,13 +61,21 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     configurable: true,
   });
 
+  const createSocket = dialAlias(client.connectionSettings);
   const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
   client.acquireRawConnection = async () => {
     const connection = await attempts.run(
       purpose,
       options.connectTimeoutMs,
-      signal => openConnection(client, { tokens, target, sockets, signal }),
+      signal =>
+        openConnection(client, {
+          tokens,
+          target,
+          createSocket,
+          sockets,
+          signal,
+        }),
     );
     ages.add(connection);
     return connection;

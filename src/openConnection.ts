@@ -26,14 +26,13 @@ export interface KnexPgClient {
 export interface OpenConnectionOptions {
   tokens: TokenSource;
   target: ConnectionTarget;
+  createSocket: () => Socket;
   /** Every socket that is open, so that shutdown leaves none behind. */
   sockets: Set<Socket>;
   signal: AbortSignal;
 }
 
-/**
- * A name that does not resolve is new for a moment, or wrong for good.
- */
+/** A name that does not resolve is new for a moment, or wrong for good. */
 const UNKNOWN_HOST_PATIENCE_MS = 5_000;
 
 /** Gives keys and clocks of a gateway time to catch up with a new credential. */
@@ -50,25 +49,26 @@ const SECOND_LOGIN_DELAY_MS = 1_000;
  */
 export async function openConnection(
   client: KnexPgClient,
-  { tokens, target, sockets, signal }: OpenConnectionOptions,
+  options: OpenConnectionOptions,
 ): Promise<Client> {
-  const begun = performance.now();
+  const { tokens, target, signal } = options;
   let refused = false;
+  let unknownSince: number | undefined;
 
   return retry(async () => {
     const token = await tokens.token(signal);
     try {
-      const connection = await login(client, token, target, sockets, signal);
+      const connection = await login(client, token, options);
       tokens.confirm(token, target.user);
       return connection;
     } catch (error) {
       const fault = connectFault(error, target);
-      const waitedMs = performance.now() - begun;
-      if (
-        fault.code === 'database-unknown-host' &&
-        waitedMs > UNKNOWN_HOST_PATIENCE_MS
-      ) {
-        throw fault.as('database-host-missing');
+      if (fault.code === 'database-unknown-host') {
+        unknownSince ??= performance.now();
+        const unknownForMs = performance.now() - unknownSince;
+        throw unknownForMs > UNKNOWN_HOST_PATIENCE_MS
+          ? fault.as('database-host-missing')
+          : fault;
       }
       if (fault.code !== 'token-refused') throw fault;
       if (refused) throw fault.as('login-refused');
@@ -83,11 +83,9 @@ export async function openConnection(
 async function login(
   client: KnexPgClient,
   token: string,
-  target: ConnectionTarget,
-  sockets: Set<Socket>,
-  signal: AbortSignal,
+  { target, createSocket, sockets, signal }: OpenConnectionOptions,
 ): Promise<Client> {
-  const socket = new Socket();
+  const socket = createSocket();
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
   const giveUp = () => socket.destroy();
@@ -118,7 +116,6 @@ function createConnection(
 ): Client {
   const connection = new client.driver.Client({
     ...client.connectionSettings,
-    ...dialledAs(client.connectionSettings, socket),
     password: token,
     stream: () => socket,
   });
@@ -139,19 +136,29 @@ const outOfTime = ({ host, port }: ConnectionTarget) =>
   });
 
 /**
- * pg overrides `ssl.servername` with any host that is a name. Through an alias
- * the gateway must still be asked for by its own name, so pg is told that name
- * and the socket dials the alias.
+ * Gives the settings the way to a host that is an alias of the endpoint.
+ *
+ * pg overrides `ssl.servername` with any host that is a name, but the gateway
+ * must be asked for by its own. So pg is told that name, and the sockets dial
+ * the alias.
+ *
+ * @returns what makes the sockets of connections with these settings.
  */
-function dialledAs(
-  { host, ssl }: ClientConfig,
-  socket: Socket,
-): { host?: string } {
+export function dialAlias(settings: ClientConfig): () => Socket {
+  const { host, ssl } = settings;
   const servername = (ssl as ConnectionOptions | undefined)?.servername;
-  if (!servername || !host) return {};
-  const dial = socket.connect.bind(socket);
-  socket.connect = ((port: number) => dial(port, host)) as typeof dial;
-  return { host: servername };
+  if (!servername || !host) return () => new Socket();
+
+  settings.host = servername;
+  const createSocket = () => {
+    const socket = new Socket();
+    const dial = socket.connect.bind(socket);
+    socket.connect = ((port: number) => dial(port, host)) as typeof dial;
+    return socket;
+  };
+  // For the clients of transactions, which make connections by themselves.
+  Object.defineProperty(settings, 'stream', { value: createSocket });
+  return createSocket;
 }
 
 /** The server has checked it; from here on it could only leak. */

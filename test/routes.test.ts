@@ -50,6 +50,12 @@ describe('an endpoint behind', () => {
     const knex = await lakebase.getClient('catalog');
 
     await expect(knex.raw('select 1')).resolves.toBeDefined();
+    // Cancelling there makes a connection past the pool.
+    await expect(
+      knex.transaction(tx =>
+        tx.raw('select pg_sleep(20)').timeout(200, { cancel: true }),
+      ),
+    ).rejects.toThrow(/timeout/);
   });
 
   it('a private CA is reached with NODE_EXTRA_CA_CERTS', async () => {
