@@ -21,6 +21,9 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 60_000;
 /** Lakebase may close a connection that is 24 h idle or 3 days old. */
 const DEFAULT_MAX_CONNECTION_AGE_MS = 45 * 60_000;
 
+/** Lakebase guarantees no connection for longer. */
+const MAX_DURATION_MS = 24 * 60 * 60_000;
+
 /** What the platform accepts as `ttl` of a credential. */
 const MIN_LIFETIME_MS = 5 * 60_000;
 const MAX_LIFETIME_MS = 60 * 60_000;
@@ -37,7 +40,12 @@ export interface Sourced<T> {
 export interface LakebaseConfig {
   endpoint: Sourced<string>;
   workspaceHost: Sourced<string>;
-  /** Reads the workspace's settings anew, since secrets are replaced on disk. */
+  /**
+   * Reads the secret anew, since secrets are replaced on disk; host and client
+   * id stay what they were at start.
+   *
+   * @throws InputError
+   */
   readWorkspace: () => WorkspaceSettings;
   credentialLifetimeMs?: number;
   adminDatabase: string;
@@ -56,10 +64,18 @@ export function readLakebaseConfig(
   env: Env,
 ): LakebaseConfig {
   const block = readBlock(rootConfig);
-  const readWorkspace = () => readWorkspaceSettings(readBlock(rootConfig), env);
+  const atStart = readWorkspaceSettings(block, env);
+  const readWorkspace = () => {
+    const now = readWorkspaceSettings(readBlock(rootConfig), env);
+    if (now.clientId !== atStart.clientId) {
+      throw new InputError(
+        `The client id of ${atStart.identityKeys} has changed, but open pools ` +
+          'log in as the former one. Restart to follow',
+      );
+    }
+    return { ...atStart, clientSecret: now.clientSecret };
+  };
   const workspaceHost = readWorkspaceHost(block, env);
-  // Read once at start so that a missing secret is found before it is needed.
-  readWorkspace();
 
   return {
     endpoint: readEndpoint(block, env),
@@ -207,8 +223,10 @@ function readPositiveDuration(
   fallbackMs: number,
 ): number {
   const ms = readDuration(block, key) ?? fallbackMs;
-  if (!(ms >= 1000)) {
-    throw new InputError(`${LAKEBASE_KEY}.${key} must be 1 second or more`);
+  if (!(ms >= 1000 && ms <= MAX_DURATION_MS)) {
+    throw new InputError(
+      `${LAKEBASE_KEY}.${key} must be from 1 second to 24 hours`,
+    );
   }
   return ms;
 }

@@ -2,7 +2,7 @@ import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
-import { omit } from 'lodash';
+import { isNil, omit, omitBy } from 'lodash';
 import { parse as parseConnectionString } from 'pg-connection-string';
 import { LAKEBASE_KEY } from './config';
 import { isLoopback } from './loopback';
@@ -63,6 +63,11 @@ export function connectionAt(
         'credentials of its own. Remove one of the two',
     );
   }
+  for (const name of ['host', 'user', 'database']) {
+    if (!isAbsent(parsed[name]) && typeof parsed[name] !== 'string') {
+      throw new InputError(`${fullKey}.${name} must be a string: quote it`);
+    }
+  }
   const settings = omit(parsed, [
     'type',
     'instance',
@@ -101,24 +106,31 @@ function readPort(port: unknown, fullKey: string): { port?: number } {
   return { port: number };
 }
 
+const ON = [undefined, true, 'true'];
+const OFF = [false, 'false', 0, '0', 'disable', 'no-verify'];
+
 /**
  * The credential goes over this connection in clear text, so verification can
- * be turned off towards this machine only.
+ * be turned off towards this machine only, and in so many words.
  */
 function verifiedTls(
   { ssl, host }: ConnectionConfig,
   fullKey: string,
 ): Knex.PgConnectionConfig['ssl'] {
-  if (ssl === undefined || ssl === true || ssl === 'true') {
-    return { rejectUnauthorized: true };
-  }
-  const options = typeof ssl === 'object' ? (ssl as JsonObject) : undefined;
+  if (ON.includes(ssl as boolean)) return { rejectUnauthorized: true };
+  const options =
+    typeof ssl === 'object' ? omitBy(ssl as JsonObject, isNil) : undefined;
+  const verify = options ? options.rejectUnauthorized : ssl;
   // libpq's weaker modes come as a check of the name that accepts any.
-  const verified =
-    options &&
-    (options.rejectUnauthorized ?? true) === true &&
-    !('checkServerIdentity' in options);
-  if (verified) return { ...options, rejectUnauthorized: true };
+  const anyName = options !== undefined && 'checkServerIdentity' in options;
+  if (options && ON.includes(verify as boolean) && !anyName) {
+    return { ...options, rejectUnauthorized: true };
+  }
+  if (!anyName && !OFF.includes(verify as boolean)) {
+    throw new InputError(
+      `${fullKey}.ssl must be true, or an object with ca or servername`,
+    );
+  }
   if (host === undefined || !isLoopback(host)) {
     throw new InputError(
       `${fullKey} turns off TLS or its verification, but the credential is ` +

@@ -26,6 +26,7 @@ const PASSES_BY_ITSELF = {
   'database-error': false,
   'database-untrusted': false,
   'database-missing': false,
+  'database-read-only': false,
   'database-host-missing': false,
   'role-missing': false,
   'login-refused': false,
@@ -47,7 +48,7 @@ export type LakebaseErrorCode = keyof typeof PASSES_BY_ITSELF;
 export class LakebaseError extends CustomErrorBase {
   override readonly name = 'LakebaseError';
   readonly code: LakebaseErrorCode;
-  /** How long the other side asked us to wait, in milliseconds. */
+  /** How long to wait before the next attempt at least, in milliseconds. */
   readonly retryAfterMs?: number;
   /** Without what the base class adds of the cause. */
   readonly #ownMessage: string;
@@ -82,3 +83,7 @@ export class LakebaseError extends CustomErrorBase {
 export function isPermanent(error: unknown): boolean {
   return !(error instanceof LakebaseError) || error.permanent;
 }
+
+/** Node's codes for a server whose certificate, or TLS, it does not accept. */
+export const TLS_FAULT =
+  /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/;

@@ -5,10 +5,10 @@ import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
 import {
-  dialAlias,
   KnexPgClient,
   openConnection,
   TokenSource,
+  trackSockets,
 } from './openConnection';
 import type { ConnectionTarget } from './postgresFaults';
 
@@ -32,7 +32,6 @@ export interface KnexClientOptions {
 
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
 interface TarnPool {
-  acquire(): { promise: Promise<Client> };
   validate(connection: Client): boolean | Promise<boolean>;
   check(): void;
   pendingAcquires: { reject(reason: Error): void }[];
@@ -40,6 +39,7 @@ interface TarnPool {
 
 type PooledClient = KnexPgClient & {
   pool: TarnPool;
+  acquireConnection(): Promise<Client>;
   acquireRawConnection(): Promise<Client>;
 };
 
@@ -61,7 +61,10 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     configurable: true,
   });
 
-  const createSocket = dialAlias(client.connectionSettings);
+  const createSocket = trackSockets(client.connectionSettings, sockets);
+  // Bounds what transaction clients open by themselves.
+  client.connectionSettings.connectionTimeoutMillis ??=
+    options.connectTimeoutMs;
   const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
   client.acquireRawConnection = async () => {
@@ -73,7 +76,6 @@ export function createKnexClient(options: KnexClientOptions): Knex {
           tokens,
           target,
           createSocket,
-          sockets,
           signal,
         }),
     );
@@ -83,11 +85,9 @@ export function createKnexClient(options: KnexClientOptions): Knex {
 
   const { pool } = client;
   // A pool that is being destroyed would let the caller run into its timeout.
-  const acquire = pool.acquire.bind(pool);
-  pool.acquire = () =>
-    attempts.stopped
-      ? { promise: Promise.reject(shuttingDown(purpose)) }
-      : acquire();
+  const acquire = client.acquireConnection.bind(client);
+  client.acquireConnection = () =>
+    attempts.stopped ? Promise.reject(shuttingDown(purpose)) : acquire();
 
   const validate = pool.validate.bind(pool);
   pool.validate = async connection =>

@@ -107,8 +107,8 @@ export class Lakebase {
     if (!this.#inUse) {
       this.#logger.warn(
         `${LAKEBASE_KEY} is configured but not in use: another database ` +
-          'service was added to the backend and takes its place. Remove one ' +
-          'of the two',
+          'service was added to the backend and took its place, or no plugin ' +
+          'has a database',
       );
       return;
     }
@@ -162,7 +162,7 @@ function refreshLog(logger: LoggerService): RefreshListener {
             : 'and is tried again. ') +
           (usableForMs > 0
             ? `The current one serves new connections for ${inWords(usableForMs)} more. `
-            : 'Open connections go on, new ones have to wait. ') +
+            : 'Open connections go on, new ones can not be opened. ') +
           stringifyError(error),
       );
     },

@@ -25,6 +25,7 @@ const ALREADY_THERE = ['42P04', '42P06', '23505'];
 
 interface Pool {
   knex: Knex;
+  sockets: Set<Socket>;
   target: ConnectionTarget;
 }
 
@@ -43,8 +44,7 @@ export interface LakebaseConnectorOptions {
 export class LakebaseConnector {
   readonly #options: LakebaseConnectorOptions;
   readonly #clients = new Map<string, Promise<Knex>>();
-  readonly #pools = new Set<Knex>();
-  readonly #sockets = new Set<Socket>();
+  readonly #pools = new Set<Pool>();
   readonly #attempts = new Attempts();
   #host?: Promise<string>;
   #admin?: Promise<Pool>;
@@ -79,14 +79,16 @@ export class LakebaseConnector {
     });
     await Promise.race([this.#closePools(), patience]);
     clearTimeout(timer);
-    this.#sockets.forEach(socket => socket.destroy());
+    this.#pools.forEach(cutOff);
   }
 
   async #closePools(): Promise<void> {
     await this.#attempts.stop();
     // Attempts that ended are first told to the callers who waited for them.
     await setImmediate();
-    await Promise.allSettled([...this.#pools].map(closeKnexClient));
+    await Promise.allSettled(
+      [...this.#pools].map(({ knex }) => closeKnexClient(knex)),
+    );
   }
 
   /** The host that the endpoint listens on, once it has been looked up. */
@@ -138,6 +140,7 @@ export class LakebaseConnector {
       database: database.connection.database,
       role: database.role,
     };
+    const sockets = new Set<Socket>();
     const knex = createKnexClient({
       config: {
         ...database.knexConfig,
@@ -149,16 +152,17 @@ export class LakebaseConnector {
       maxConnectionAgeMs: config.maxConnectionAgeMs,
       logger,
       attempts: this.#attempts,
-      sockets: this.#sockets,
+      sockets,
     });
-    this.#pools.add(knex);
-    return { knex, target };
+    const pool = { knex, sockets, target };
+    this.#pools.add(pool);
+    return pool;
   }
 
   async #closePool(pool: Pool | undefined): Promise<void> {
     if (!pool) return;
-    this.#pools.delete(pool.knex);
     await pool.knex.destroy();
+    this.#pools.delete(pool);
   }
 
   /**
@@ -175,9 +179,13 @@ export class LakebaseConnector {
       }
     };
     return this.#attempts.run(
-      `database ${pool.target.database}`,
+      `preparation of database ${pool.target.database}`,
       database.connectTimeoutMs,
-      signal => retry(prepare, signal),
+      signal => {
+        // A statement without an answer has no bound of its own.
+        signal.addEventListener('abort', () => cutOff(pool));
+        return retry(prepare, signal);
+      },
     );
   }
 
@@ -216,6 +224,9 @@ export class LakebaseConnector {
     return admin;
   }
 }
+
+const cutOff = ({ sockets }: Pool) =>
+  sockets.forEach(socket => socket.destroy());
 
 async function ensureSchema(
   knex: Knex,

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, ClientConfig, escapeIdentifier } from 'pg';
@@ -27,8 +28,6 @@ export interface OpenConnectionOptions {
   tokens: TokenSource;
   target: ConnectionTarget;
   createSocket: () => Socket;
-  /** Every socket that is open, so that shutdown leaves none behind. */
-  sockets: Set<Socket>;
   signal: AbortSignal;
 }
 
@@ -83,11 +82,9 @@ export async function openConnection(
 async function login(
   client: KnexPgClient,
   token: string,
-  { target, createSocket, sockets, signal }: OpenConnectionOptions,
+  { target, createSocket, signal }: OpenConnectionOptions,
 ): Promise<Client> {
   const socket = createSocket();
-  sockets.add(socket);
-  socket.once('close', () => sockets.delete(socket));
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
   try {
@@ -127,6 +124,11 @@ function createConnection(
     });
   connection.on('error', dispose);
   connection.on('end', dispose);
+  // A query in flight gets the server's last words, and Knex the connection
+  // back, before pg notices the end.
+  wireOf(connection).on('errorMessage', ({ severity }) => {
+    if (severity === 'FATAL' || severity === 'PANIC') dispose(severity);
+  });
   return connection;
 }
 
@@ -135,28 +137,42 @@ const outOfTime = ({ host, port }: ConnectionTarget) =>
     message: `No time was left to open a connection to ${host}:${port}`,
   });
 
+/** pg's own view of the protocol, which its types leave out. */
+const wireOf = (connection: Client) =>
+  (connection as unknown as { connection: EventEmitter<WireEvents> })
+    .connection;
+
+interface WireEvents {
+  errorMessage: [{ severity?: string }];
+}
+
 /**
- * Gives the settings the way to a host that is an alias of the endpoint.
+ * Makes the sockets of connections with these settings, and keeps track of
+ * them; those of transaction clients too, which connect without the hook.
  *
- * pg overrides `ssl.servername` with any host that is a name, but the gateway
- * must be asked for by its own. So pg is told that name, and the sockets dial
- * the alias.
- *
- * @returns what makes the sockets of connections with these settings.
+ * pg overrides `ssl.servername` with any host that is a name, but through an
+ * alias the gateway must still be asked for by its own. So pg is told that
+ * name, and the sockets dial the alias.
  */
-export function dialAlias(settings: ClientConfig): () => Socket {
+export function trackSockets(
+  settings: ClientConfig,
+  sockets: Set<Socket>,
+): () => Socket {
   const { host, ssl } = settings;
   const servername = (ssl as ConnectionOptions | undefined)?.servername;
-  if (!servername || !host) return () => new Socket();
+  const alias = servername && host;
+  if (alias) settings.host = servername;
 
-  settings.host = servername;
   const createSocket = () => {
     const socket = new Socket();
-    const dial = socket.connect.bind(socket);
-    socket.connect = ((port: number) => dial(port, host)) as typeof dial;
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    if (alias) {
+      const dial = socket.connect.bind(socket);
+      socket.connect = ((port: number) => dial(port, alias)) as typeof dial;
+    }
     return socket;
   };
-  // For the clients of transactions, which make connections by themselves.
   Object.defineProperty(settings, 'stream', { value: createSocket });
   return createSocket;
 }

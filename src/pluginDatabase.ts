@@ -238,6 +238,13 @@ function readPool(
   connectTimeoutMs: number,
 ): { settings: Knex.PoolConfig; connectTimeoutMs: number } {
   const given = (knexConfig.pool ?? {}) as Knex.PoolConfig;
+  for (const [key, value] of Object.entries(given)) {
+    if (typeof value === 'string') {
+      throw new InputError(
+        `backend.database.knexConfig.pool.${key} must not be a string`,
+      );
+    }
+  }
   const settings = {
     min: 0,
     // Longer than our own deadline, or Knex's timeout would hide the cause.

@@ -1,4 +1,5 @@
-import { LakebaseError, LakebaseErrorCode } from './errors';
+import { escapeIdentifier } from 'pg';
+import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from './errors';
 
 /** Where and as whom a connection was tried, to name it in messages. */
 export interface ConnectionTarget {
@@ -22,7 +23,6 @@ interface Rule {
   explain(target: ConnectionTarget): string;
 }
 
-const quoted = (identifier: string) => `"${identifier.replace(/"/g, '""')}"`;
 const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
 
 const text =
@@ -61,18 +61,19 @@ const RULES: Rule[] = [
   {
     code: 'grant-missing',
     matches: f =>
-      f.code === '22023' || /permission denied to set role/i.test(f.text),
+      (f.code === '22023' && /role ["'].*["'] does not exist/i.test(f.text)) ||
+      /permission denied to set role/i.test(f.text),
     explain: t =>
-      `${t.user} may not become role ${quoted(t.role ?? '')} ` +
+      `${t.user} may not become role ${escapeIdentifier(t.role ?? '')} ` +
       '(backend.database.role). Create that role if it is missing, and run: ' +
-      `GRANT ${quoted(t.role ?? '')} TO ${quoted(t.user)};`,
+      `GRANT ${escapeIdentifier(t.role ?? '')} TO ${escapeIdentifier(t.user)};`,
   },
   {
     code: 'grant-missing',
     matches: text(/permission denied to create database/i),
     explain: t =>
       `${t.role ?? t.user} may not create databases. Run: ALTER ROLE ` +
-      `${quoted(t.role ?? t.user)} CREATEDB; or create the databases ahead ` +
+      `${escapeIdentifier(t.role ?? t.user)} CREATEDB; or create the databases ahead ` +
       'and set backend.database.ensureExists: false; or put all plugins into ' +
       'one database with backend.database.pluginDivisionMode: schema',
   },
@@ -80,25 +81,33 @@ const RULES: Rule[] = [
     code: 'grant-missing',
     matches: f => f.code === '42501' && /for database/i.test(f.text),
     explain: t =>
-      `${t.role ?? t.user} lacks rights on database ${quoted(t.database)}. ` +
+      `${t.role ?? t.user} lacks rights on database ${escapeIdentifier(t.database)}. ` +
       `Run: GRANT CONNECT, CREATE, TEMPORARY ON DATABASE ` +
-      `${quoted(t.database)} TO ${quoted(t.role ?? t.user)};`,
+      `${escapeIdentifier(t.database)} TO ${escapeIdentifier(t.role ?? t.user)};`,
   },
   {
     code: 'grant-missing',
     matches: codes('42501'),
     explain: t =>
-      `${t.role ?? t.user} lacks a right in database ${quoted(t.database)}; ` +
+      `${t.role ?? t.user} lacks a right in database ${escapeIdentifier(t.database)}; ` +
       'the cause names the object',
   },
   {
     code: 'database-missing',
     matches: codes('3D000'),
     explain: t =>
-      `There is no database ${quoted(t.database)} on ${at(t)}. Check ` +
+      `There is no database ${escapeIdentifier(t.database)} on ${at(t)}. Check ` +
       'backend.database.connection.database, backend.database.prefix and ' +
       'backend.database.lakebase.adminDatabase, or allow its creation with ' +
       'backend.database.ensureExists',
+  },
+  {
+    code: 'database-read-only',
+    matches: codes('25006'),
+    explain: t =>
+      `${at(t)} is read-only. Point backend.database.lakebase.endpoint and ` +
+      'backend.database.connection.host to the read-write endpoint of the ' +
+      'branch, not to a replica or an -ro host',
   },
   {
     code: 'database-full',
@@ -115,13 +124,9 @@ const RULES: Rule[] = [
   {
     code: 'database-untrusted',
     matches: f =>
-      f.code === '08P01' ||
-      /does not support SSL|does not have SNI|insecure connection|establishing an SSL connection/i.test(
+      /invalid protocol version|does not support SSL|does not have SNI|insecure connection/i.test(
         f.text,
-      ) ||
-      /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/.test(
-        f.code,
-      ),
+      ) || TLS_FAULT.test(f.code),
     explain: t =>
       `No verified TLS connection to ${at(t)} was possible; no credential was ` +
       'sent. With a private CA or an inspecting proxy set ' +
@@ -157,13 +162,16 @@ const RULES: Rule[] = [
     matches: codes('ENOTFOUND'),
     explain: t =>
       `The name ${t.host} could not be resolved. Check ` +
-      'backend.database.connection.host and the DNS of this host',
+      'backend.database.connection.host and the DNS of this host; a host that ' +
+      'was looked up is followed by a restart',
   },
   {
     code: 'database-unreachable',
     matches: f =>
       /^08|^E[A-Z_]+$/.test(f.code) ||
-      /connection terminated|timeout expired|socket/i.test(f.text),
+      /connection terminated|timeout expired|establishing an SSL connection/i.test(
+        f.text,
+      ),
     explain: t =>
       `${at(t)} could not be reached. Check that this host may open ` +
       `connections to port ${t.port} there (firewall, private link)`,
@@ -188,7 +196,7 @@ export function connectFault(
   return new LakebaseError(rule?.code ?? 'database-error', {
     message:
       rule?.explain(target) ??
-      `The connection to database ${quoted(target.database)} on ${at(target)} failed`,
+      `The connection to database ${escapeIdentifier(target.database)} on ${at(target)} failed`,
     cause: error,
   });
 }

@@ -200,9 +200,7 @@ export class TokenRefresher {
       });
     }
     return new LakebaseError('connect-timeout', {
-      message:
-        'No usable Lakebase credential could be minted in time. Raise ' +
-        'backend.database.lakebase.connectTimeout if the workspace is slow',
+      message: 'No usable Lakebase credential could be minted in time',
       cause: this.#failure?.error,
     });
   }

@@ -243,6 +243,31 @@ describe('the identity', () => {
     expect(message).toContain('DATABRICKS_CLIENT_SECRET');
   });
 
+  it('stays what it was at start but for the secret', async () => {
+    const data = (clientId: string, host: string) =>
+      appConfig({
+        lakebase: { workspace: { host, clientId, clientSecret: 'x' } },
+      }).get<JsonObject>();
+    const source = MutableConfigSource.create({
+      data: data('old', 'old.example.com'),
+    });
+    const rootConfig = await ConfigSources.toConfig(source);
+    const { readWorkspace } = readLakebaseConfig(rootConfig, ENV);
+    const replace = async (next: JsonObject) => {
+      const replaced = new Promise<void>(resolve =>
+        rootConfig.subscribe!(resolve),
+      );
+      source.setData(next);
+      await replaced;
+    };
+
+    await replace(data('old', 'new.example.com'));
+    expect(readWorkspace().host).toBe('https://old.example.com');
+    await replace(data('new', 'old.example.com'));
+    expect(() => readWorkspace()).toThrow(/Restart to follow/);
+    rootConfig.close();
+  });
+
   it('is read anew each time, so that a secret can be replaced', async () => {
     const data = (clientSecret: string) =>
       appConfig({
@@ -297,13 +322,16 @@ describe('a duration', () => {
     }
   });
 
-  it.each(['0s', '999ms', 'PT-5S'])('of %s is too short to wait', value => {
-    for (const key of ['connectTimeout', 'maxConnectionAge']) {
-      expect(refusalOf(() => readBlock({ [key]: value }))).toContain(
-        `${KEY}.${key} must be 1 second or more`,
-      );
-    }
-  });
+  it.each(['0s', '999ms', 'PT-5S', 'P30D'])(
+    'of %s is no time to wait',
+    value => {
+      for (const key of ['connectTimeout', 'maxConnectionAge']) {
+        expect(refusalOf(() => readBlock({ [key]: value }))).toContain(
+          `${KEY}.${key} must be from 1 second to 24 hours`,
+        );
+      }
+    },
+  );
 });
 
 describe('the life of a credential', () => {

@@ -92,6 +92,25 @@ describe('a connection', () => {
   });
 });
 
+describe('values of a wrong type', () => {
+  it.each([
+    [{ connection: { host: 10 } }, 'connection.host must be a string'],
+    [{ connection: { user: 77 } }, 'connection.user must be a string'],
+    [
+      { connection: { database: 2024 } },
+      'connection.database must be a string',
+    ],
+    [{ knexConfig: { pool: { max: '20' } } }, 'knexConfig.pool.max must not'],
+  ])('are refused at start with their key', (database, reason) => {
+    const plugin = { search: database };
+    expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+      reason.startsWith('connection')
+        ? `backend.database.plugin.search.${reason}`
+        : `backend.database.${reason}`,
+    );
+  });
+});
+
 describe('another way to log in beside the block', () => {
   const password = { host: 'x.example.com', password: CANARY };
   it.each<[string, string | JsonObject, string]>([

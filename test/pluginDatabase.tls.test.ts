@@ -24,8 +24,7 @@ const UNVERIFIED: [string, (host: string) => string | JsonObject][] = [
   ['ssl: 0', host => ({ host, ssl: 0 })],
   ['ssl: disable', host => ({ host, ssl: 'disable' })],
   ['ssl: no-verify', host => ({ host, ssl: 'no-verify' })],
-  ['ssl: prefer', host => ({ host, ssl: 'prefer' })],
-  ...[false, 'false', 0, '0', ''].map(
+  ...[false, 'false', 0, '0'].map(
     (rejectUnauthorized): (typeof UNVERIFIED)[number] => [
       `rejectUnauthorized: ${JSON.stringify(rejectUnauthorized)}`,
       host => ({ host, ssl: { rejectUnauthorized } }),
@@ -98,6 +97,22 @@ describe('an unverified connection', () => {
   });
 });
 
+describe('a setting of TLS that says neither', () => {
+  it.each<[string, JsonObject | string]>([
+    ["ssl: 'require'", { host: 'localhost', ssl: 'require' }],
+    ["ssl: 'prefer'", { host: 'localhost', ssl: 'prefer' }],
+    [
+      "rejectUnauthorized: 'yes'",
+      { host: 'localhost', ssl: { rejectUnauthorized: 'yes' } },
+    ],
+    ['?ssl=require', 'postgresql://localhost/?ssl=require'],
+  ])('is refused even to this machine: %s', (_, connection) => {
+    expect(refusalOf(() => read({ connection }))).toContain(
+      'backend.database.connection.ssl must be true',
+    );
+  });
+});
+
 describe('a verified connection', () => {
   it.each<[string, JsonObject | string]>([
     ['nothing', {}],
@@ -106,6 +121,7 @@ describe('a verified connection', () => {
     ['ssl: null', { ssl: null }],
     ['ssl: {}', { ssl: {} }],
     ['rejectUnauthorized: null', { ssl: { rejectUnauthorized: null } }],
+    ["rejectUnauthorized: 'true'", { ssl: { rejectUnauthorized: 'true' } }],
     ['rejectUnauthorized: true', { ssl: { rejectUnauthorized: true } }],
     ['?sslmode=require', `postgresql://${HOST}/?sslmode=require`],
     ['?sslmode=verify-full', `postgresql://${HOST}/?sslmode=verify-full`],

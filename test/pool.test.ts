@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import {
   killSessions,
   lakebaseTests,
@@ -73,6 +74,21 @@ describe('a pool', () => {
     await killSessions(emulator, knex);
 
     await queryInParallel(knex, 5);
+  });
+
+  it('answers the query after one that was cut off', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, schemaMode);
+    const knex = await lakebase.getClient('catalog');
+    const cutOff = knex.raw('select pg_sleep(20)').then();
+    await once(knex, 'start');
+    // The query is on its way once the server answers one that came after it.
+    await knex.raw('select 1');
+
+    void emulator.gateway.dropConnections();
+
+    await expect(cutOff).rejects.toMatchObject({ code: '57P01' });
+    await expect(knex.raw('select 1')).resolves.toBeDefined();
   });
 
   it('waits for a credential through an outage and then goes on', async () => {

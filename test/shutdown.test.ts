@@ -116,6 +116,43 @@ describe('shutdown', () => {
     await emulator.gateway.drained();
   });
 
+  it('closes what a transaction opened to cancel its query', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, {
+      ...schemaMode,
+      lakebase: { connectTimeout: { seconds: 1 } },
+    });
+    const knex = await lakebase.getClient('catalog');
+    const stuck = knex.transaction(async tx => {
+      emulator.gateway.stall(true);
+      await tx.raw('select pg_sleep(2)').timeout(50, { cancel: true });
+    });
+
+    // It ends with connectTimeout, though nothing ever answers.
+    await expect(stuck).rejects.toBeDefined();
+    emulator.gateway.stall(false);
+    await lakebase.stop();
+    await emulator.gateway.drained();
+  });
+
+  it('ends a statement of the preparation that has no answer', async () => {
+    const emulator = await start.emulator();
+    await emulator.query(
+      `create function wait() returns event_trigger language plpgsql as
+         'begin perform pg_sleep(20); end';
+       create event trigger wait on ddl_command_start
+         when tag in ('CREATE SCHEMA') execute function wait()`,
+    );
+    const lakebase = start.lakebase(emulator, {
+      ...schemaMode,
+      lakebase: { connectTimeout: { seconds: 1 } },
+    });
+
+    await expect(lakebase.getClient('catalog')).rejects.toMatchObject({
+      code: 'connect-timeout',
+    });
+  });
+
   it.each(['used and shut down', 'used and left', 'waiting'])(
     'lets the process exit by itself (%s)',
     async manner => {

@@ -46,7 +46,6 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
       if (sockets.length === attempts) giveUp.abort();
       return sockets.at(-1)!;
     },
-    sockets: new Set(),
     signal: giveUp.signal,
   });
   const error = await failure.then(

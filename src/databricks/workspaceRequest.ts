@@ -1,4 +1,4 @@
-import { LakebaseError } from '../errors';
+import { LakebaseError, TLS_FAULT } from '../errors';
 import { refusalOf, RequestSubject } from './workspaceErrors';
 
 /** One attempt in all, from the name look-up to the last byte of the reply. */
@@ -75,10 +75,6 @@ async function attempt(
     request.signal?.removeEventListener('abort', abort);
   }
 }
-
-/** Node's codes for a certificate that it does not accept. */
-const TLS_FAULT =
-  /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/;
 
 function failureOf(
   error: unknown,
