@@ -1,28 +1,40 @@
 /** Writes config.schema.json, by which Backstage checks app-config. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JsonObject } from '@backstage/types';
+import { omit } from 'lodash';
 import { z } from 'zod';
-import { lakebaseSchema } from '../src/configSchema';
+import { lakebaseSchema, pluginLakebaseSchema } from '../src/configSchema';
 
 const FILE = join(__dirname, '..', 'config.schema.json');
 
-/** The schema of the block, where it lies in app-config. */
-export function generateConfigSchema(): JsonObject {
-  const { $schema, ...lakebase } = z.toJSONSchema(lakebaseSchema, {
-    target: 'draft-7',
-    io: 'input',
-  });
+/** The schema of both blocks, where they lie in app-config. */
+export function generateConfigSchema() {
+  const ofPlugin = z
+    .union([z.literal(false), pluginLakebaseSchema])
+    .describe(
+      "Whether this plugin is on Lakebase: false for Backstage's own database " +
+        'service, or what is different for this plugin.',
+    );
   return {
-    $schema,
-    ...inside('backend', inside('database', inside('lakebase', lakebase))),
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    ...holding({
+      backend: holding({
+        database: holding({
+          lakebase: jsonSchema(lakebaseSchema),
+          plugin: {
+            type: 'object',
+            additionalProperties: holding({ lakebase: jsonSchema(ofPlugin) }),
+          },
+        }),
+      }),
+    }),
   };
 }
 
-const inside = (key: string, schema: object) => ({
-  type: 'object',
-  properties: { [key]: schema },
-});
+const holding = (properties: object) => ({ type: 'object', properties });
+
+const jsonSchema = (schema: z.ZodType) =>
+  omit(z.toJSONSchema(schema, { target: 'draft-7', io: 'input' }), '$schema');
 
 async function write(): Promise<void> {
   const prettier = await import('prettier');

@@ -5,12 +5,21 @@ import {
 } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { durationToMilliseconds } from '@backstage/types';
-import { LakebaseBlock, lakebaseSchema } from './configSchema';
+import { z } from 'zod';
+import {
+  LakebaseBlock,
+  lakebaseSchema,
+  PluginLakebaseBlock,
+  pluginLakebaseSchema,
+  WorkspaceBlock,
+} from './configSchema';
 import type { WorkspaceSettings } from './databricks/workspace';
 import { isLoopback } from './loopback';
 
+export const DATABASE_KEY = 'backend.database';
+
 /** Where the block lies in app-config. */
-export const LAKEBASE_KEY = 'backend.database.lakebase';
+export const LAKEBASE_KEY = `${DATABASE_KEY}.lakebase`;
 
 /** The database that every Lakebase branch is born with. */
 export const DEFAULT_DATABASE = 'databricks_postgres';
@@ -36,7 +45,7 @@ export interface Sourced<T> {
   source: string;
 }
 
-/** The block `backend.database.lakebase`, checked and completed. */
+/** What `lakebase` of the base or of a plugin says, checked and completed. */
 export interface LakebaseConfig {
   endpoint: Sourced<string>;
   workspaceHost: Sourced<string>;
@@ -53,20 +62,31 @@ export interface LakebaseConfig {
   maxConnectionAgeMs: number;
 }
 
+/** What the base says, under what a plugin says for itself. */
+interface Blocks {
+  shared: LakebaseBlock;
+  own?: PluginLakebaseBlock;
+  /** Of the block that speaks for the plugin. */
+  key: string;
+}
+
 /**
- * Reads and checks the block, with `DATABRICKS_*` and `LAKEBASE_ENDPOINT` for
- * what it leaves out.
+ * Reads and checks what `lakebase` says for a plugin, or for all that say
+ * nothing for themselves, with `DATABRICKS_*` and `LAKEBASE_ENDPOINT` for what
+ * is left out.
  *
  * @throws InputError that names the key and the remedy.
  */
 export function readLakebaseConfig(
   rootConfig: Config,
   env: Env,
+  pluginId?: string,
 ): LakebaseConfig {
-  const block = readBlock(rootConfig);
-  const atStart = readWorkspaceSettings(block, env);
+  const blocks = readBlocks(rootConfig, pluginId);
+  const { shared } = blocks;
+  const atStart = readWorkspaceSettings(blocks, env);
   const readWorkspace = () => {
-    const now = readWorkspaceSettings(readBlock(rootConfig), env);
+    const now = readWorkspaceSettings(readBlocks(rootConfig, pluginId), env);
     if (now.clientId !== atStart.clientId) {
       throw new InputError(
         `The client id of ${atStart.identityKeys} has changed, but open pools ` +
@@ -75,49 +95,75 @@ export function readLakebaseConfig(
     }
     return { ...atStart, clientSecret: now.clientSecret };
   };
-  const workspaceHost = readWorkspaceHost(block, env);
 
   return {
-    endpoint: readEndpoint(block, env),
-    workspaceHost,
+    endpoint: readEndpoint(blocks, env),
+    workspaceHost: readWorkspaceHost(workspaceOf(blocks), env),
     readWorkspace,
-    credentialLifetimeMs: readLifetime(block),
-    adminDatabase: trimmed(block.adminDatabase) ?? DEFAULT_DATABASE,
+    credentialLifetimeMs: readLifetime(shared),
+    adminDatabase: trimmed(shared.adminDatabase) ?? DEFAULT_DATABASE,
     connectTimeoutMs: readPositiveDuration(
-      block,
+      shared,
       'connectTimeout',
       DEFAULT_CONNECT_TIMEOUT_MS,
     ),
     maxConnectionAgeMs: readPositiveDuration(
-      block,
+      shared,
       'maxConnectionAge',
       DEFAULT_MAX_CONNECTION_AGE_MS,
     ),
   };
 }
 
-function readBlock(rootConfig: Config): LakebaseBlock {
-  const result = lakebaseSchema.safeParse(rootConfig.getOptional(LAKEBASE_KEY));
+function readBlocks(rootConfig: Config, pluginId?: string): Blocks {
+  const shared = readBlock(rootConfig, LAKEBASE_KEY, lakebaseSchema) ?? {};
+  const key = `${DATABASE_KEY}.plugin.${pluginId}.lakebase`;
+  const own =
+    pluginId === undefined
+      ? undefined
+      : readBlock(rootConfig, key, pluginLakebaseSchema);
+  return { shared, own, key: own ? key : LAKEBASE_KEY };
+}
+
+function readBlock<T>(
+  rootConfig: Config,
+  key: string,
+  schema: z.ZodType<T>,
+): T | undefined {
+  if (!rootConfig.has(key)) return undefined;
+  const result = schema.safeParse(rootConfig.get(key));
   if (!result.success) {
     const problems = result.error.issues.map(
-      issue => `${[LAKEBASE_KEY, ...issue.path].join('.')}: ${issue.message}`,
+      issue => `${[key, ...issue.path].join('.')}: ${issue.message}`,
     );
     throw new InputError(`Invalid configuration. ${problems.join('. ')}`);
   }
   return result.data;
 }
 
+interface Workspace {
+  key: string;
+  block: WorkspaceBlock;
+}
+
+/** A plugin's own workspace replaces the shared one as a whole. */
+const workspaceOf = ({ shared, own, key }: Blocks): Workspace =>
+  own?.workspace
+    ? { key: `${key}.workspace`, block: own.workspace }
+    : { key: `${LAKEBASE_KEY}.workspace`, block: shared.workspace ?? {} };
+
 const ID = '[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const ENDPOINT = new RegExp(`^projects/${ID}/branches/${ID}/endpoints/${ID}$`);
 
-function readEndpoint(block: LakebaseBlock, env: Env): Sourced<string> {
+function readEndpoint({ shared, own, key }: Blocks, env: Env): Sourced<string> {
   const endpoint = pick(
-    [`${LAKEBASE_KEY}.endpoint`, block.endpoint],
+    [`${key}.endpoint`, own?.endpoint],
+    [`${LAKEBASE_KEY}.endpoint`, shared.endpoint],
     ['LAKEBASE_ENDPOINT', env.LAKEBASE_ENDPOINT],
   );
   if (!endpoint) {
     throw new InputError(
-      `${LAKEBASE_KEY}.endpoint is missing. Set it, or LAKEBASE_ENDPOINT, to ` +
+      `${key}.endpoint is missing. Set it, or LAKEBASE_ENDPOINT, to ` +
         'the path of the endpoint: projects/P/branches/B/endpoints/E',
     );
   }
@@ -131,14 +177,17 @@ function readEndpoint(block: LakebaseBlock, env: Env): Sourced<string> {
   return endpoint;
 }
 
-function readWorkspaceHost(block: LakebaseBlock, env: Env): Sourced<string> {
+function readWorkspaceHost(
+  { key, block }: Workspace,
+  env: Env,
+): Sourced<string> {
   const host = pick(
-    [`${LAKEBASE_KEY}.workspace.host`, block.workspace?.host],
+    [`${key}.host`, block.host],
     ['DATABRICKS_HOST', env.DATABRICKS_HOST],
   );
   if (!host) {
     throw new InputError(
-      `${LAKEBASE_KEY}.workspace.host is missing. Set it, or DATABRICKS_HOST, ` +
+      `${key}.host is missing. Set it, or DATABRICKS_HOST, ` +
         "to the workspace's URL, such as https://dbc-1234.cloud.databricks.com",
     );
   }
@@ -167,13 +216,12 @@ function workspaceOrigin({ value, source }: Sourced<string>): string {
 }
 
 /** Client id and secret come from one source, the block before the environment. */
-function readWorkspaceSettings(
-  block: LakebaseBlock,
-  env: Env,
-): WorkspaceSettings {
+function readWorkspaceSettings(blocks: Blocks, env: Env): WorkspaceSettings {
+  const workspace = workspaceOf(blocks);
+  const { key, block } = workspace;
   const own = {
-    id: trimmed(block.workspace?.clientId),
-    secret: trimmed(block.workspace?.clientSecret),
+    id: trimmed(block.clientId),
+    secret: trimmed(block.clientSecret),
   };
   const inBlock = own.id !== undefined || own.secret !== undefined;
   const { id, secret } = inBlock
@@ -183,22 +231,21 @@ function readWorkspaceSettings(
         secret: trimmed(env.DATABRICKS_CLIENT_SECRET),
       };
   const [idKey, secretKey] = inBlock
-    ? [
-        `${LAKEBASE_KEY}.workspace.clientId`,
-        `${LAKEBASE_KEY}.workspace.clientSecret`,
-      ]
+    ? [`${key}.clientId`, `${key}.clientSecret`]
     : ['DATABRICKS_CLIENT_ID', 'DATABRICKS_CLIENT_SECRET'];
 
   if (id === undefined || secret === undefined) {
     const missing = id === undefined ? 'clientId' : 'clientSecret';
     throw new InputError(
-      `${LAKEBASE_KEY}.workspace.${missing} is missing. Set clientId and ` +
+      `${key}.${missing} is missing. Set clientId and ` +
         'clientSecret there, or leave both out and set DATABRICKS_CLIENT_ID ' +
         'and DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal',
     );
   }
+  const host = readWorkspaceHost(workspace, env);
   return {
-    host: readWorkspaceHost(block, env).value,
+    host: host.value,
+    hostKey: host.source,
     clientId: id,
     clientSecret: secret,
     identityKeys: `${idKey} and ${secretKey}`,

@@ -19,38 +19,41 @@ const duration = z
   )
   .describe("A duration: '30s', ISO 8601, or { minutes: 5 }.");
 
+const endpoint = z
+  .string()
+  .optional()
+  .describe(
+    'Resource path of the endpoint: projects/P/branches/B/endpoints/E. ' +
+      'LAKEBASE_ENDPOINT when left out.',
+  );
+
+const workspace = z.strictObject({
+  host: z
+    .string()
+    .optional()
+    .describe(
+      'URL of the Databricks workspace; https when it has no scheme. ' +
+        'DATABRICKS_HOST when left out.',
+    ),
+  clientId: z
+    .string()
+    .optional()
+    .describe(
+      'Application id of the service principal. DATABRICKS_CLIENT_ID ' +
+        'when left out together with clientSecret.',
+    ),
+  clientSecret: z
+    .string()
+    .optional()
+    .describe('OAuth secret of the service principal.')
+    .meta({ visibility: 'secret' }),
+});
+
 /** The block `backend.database.lakebase`; also the source of config.schema.json. */
 export const lakebaseSchema = z
   .strictObject({
-    endpoint: z
-      .string()
-      .optional()
-      .describe(
-        'Resource path of the endpoint: projects/P/branches/B/endpoints/E. ' +
-          'LAKEBASE_ENDPOINT when left out.',
-      ),
-    workspace: z
-      .strictObject({
-        host: z
-          .string()
-          .optional()
-          .describe(
-            'URL of the Databricks workspace; https when it has no scheme. ' +
-              'DATABRICKS_HOST when left out.',
-          ),
-        clientId: z
-          .string()
-          .optional()
-          .describe(
-            'Application id of the service principal. DATABRICKS_CLIENT_ID ' +
-              'when left out together with clientSecret.',
-          ),
-        clientSecret: z
-          .string()
-          .optional()
-          .describe('OAuth secret of the service principal.')
-          .meta({ visibility: 'secret' }),
-      })
+    endpoint,
+    workspace: workspace
       .optional()
       .describe('The workspace that mints the credentials, and as whom.'),
     credential: z
@@ -90,5 +93,37 @@ export const lakebaseSchema = z
       'short-lived credentials that are minted from the workspace.',
   );
 
-/** What the block holds once it has the right shape. */
+/** The block `backend.database.plugin.<id>.lakebase`. */
+export const pluginLakebaseSchema = z
+  .strictObject(
+    {
+      endpoint: endpoint.describe(
+        'Resource path of another endpoint for this plugin; host and user of ' +
+          'the base connection do not apply to it.',
+      ),
+      workspace: workspace
+        .optional()
+        .describe(
+          'Another workspace or identity for this plugin, in place of the ' +
+            'whole shared one.',
+        ),
+    },
+    {
+      error: ({ code, ...issue }) => {
+        const keys =
+          code === 'unrecognized_keys' ? (issue.keys as string[]) : [];
+        return keys.some(isShared)
+          ? `${keys.join(', ')} can be set for all plugins only, under ` +
+              'backend.database.lakebase'
+          : undefined;
+      },
+    },
+  )
+  .describe('What is different for this plugin.');
+
+const isShared = (key: string) => key in lakebaseSchema.shape;
+
+/** What the blocks hold once they have the right shape. */
 export type LakebaseBlock = z.infer<typeof lakebaseSchema>;
+export type PluginLakebaseBlock = z.infer<typeof pluginLakebaseSchema>;
+export type WorkspaceBlock = z.infer<typeof workspace>;

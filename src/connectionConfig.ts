@@ -33,12 +33,10 @@ export function connectionOf(settings: ConnectionConfig, sslKey: string) {
 
 /** One `connection` as an object, without what the stock connector drops. */
 export function connectionAt(
-  config: Config,
+  rootConfig: Config,
   fullKey: string,
 ): ConnectionConfig {
-  const raw = config.getOptional<string | JsonObject>(
-    fullKey.replace('backend.database.', ''),
-  );
+  const raw = rootConfig.getOptional<string | JsonObject>(fullKey);
   const parsed: Record<string, unknown> =
     typeof raw === 'string' ? parseString(raw, fullKey) : { ...raw };
   if ('connectionString' in parsed) {

@@ -35,6 +35,7 @@ interface TarnPool {
   validate(connection: Client): boolean | Promise<boolean>;
   check(): void;
   pendingAcquires: { reject(reason: Error): void }[];
+  propagateCreateError: boolean;
 }
 
 type PooledClient = KnexPgClient & {
@@ -108,6 +109,24 @@ export async function closeKnexClient(knex: Knex): Promise<void> {
     waiting.reject(shuttingDown('connection'));
   }
   await knex.destroy();
+}
+
+/**
+ * Runs `work` with errors that come at once, as does one that names a missing
+ * database: a user's pool may have been told to keep them to itself.
+ */
+export async function tellingCreateErrors(
+  knex: Knex,
+  work: () => Promise<void>,
+): Promise<void> {
+  const { pool } = knex.client as PooledClient;
+  const { propagateCreateError } = pool;
+  pool.propagateCreateError = true;
+  try {
+    await work();
+  } finally {
+    pool.propagateCreateError = propagateCreateError;
+  }
 }
 
 /** Decides when a pooled connection is due to be replaced. */

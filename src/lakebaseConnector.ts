@@ -7,11 +7,15 @@ import { escapeIdentifier } from 'pg';
 import { Attempts } from './attempts';
 import { LakebaseConfig } from './config';
 import { LakebaseError } from './errors';
-import { closeKnexClient, createKnexClient } from './knexClient';
+import {
+  closeKnexClient,
+  createKnexClient,
+  tellingCreateErrors,
+} from './knexClient';
 import { TokenSource } from './openConnection';
 import {
   PluginDatabase,
-  readAdminDatabase,
+  adminDatabaseOf,
   readPluginDatabase,
 } from './pluginDatabase';
 import { connectFault, ConnectionTarget } from './postgresFaults';
@@ -46,8 +50,8 @@ export class LakebaseConnector {
   readonly #clients = new Map<string, Promise<Knex>>();
   readonly #pools = new Set<Pool>();
   readonly #attempts = new Attempts();
+  readonly #admins = new Map<string, Promise<Pool>>();
   #host?: Promise<string>;
-  #admin?: Promise<Pool>;
 
   constructor(options: LakebaseConnectorOptions) {
     this.#options = options;
@@ -172,8 +176,10 @@ export class LakebaseConnector {
   #prepare(pool: Pool, database: PluginDatabase): Promise<void> {
     const prepare = async () => {
       try {
-        await this.#ensureDatabase(pool, database);
-        await ensureSchema(pool.knex, database.ensureSchema);
+        await tellingCreateErrors(pool.knex, async () => {
+          await this.#ensureDatabase(pool, database);
+          await ensureSchema(pool.knex, database.ensureSchema);
+        });
       } catch (error) {
         throw connectFault(error, pool.target);
       }
@@ -197,30 +203,35 @@ export class LakebaseConnector {
       const missing =
         error instanceof LakebaseError && error.code === 'database-missing';
       if (!missing || !database.ensureDatabase) throw error;
-      await this.#createDatabase(pool.target.database);
+      await this.#createDatabase(database);
       await pool.knex.raw('select 1');
     }
   }
 
-  async #createDatabase(name: string): Promise<void> {
-    const { knex, target } = await this.#adminPool();
+  async #createDatabase(database: PluginDatabase): Promise<void> {
+    const { knex, target } = await this.#adminPool(database);
+    const name = escapeIdentifier(database.connection.database);
     try {
-      await knex.raw(`CREATE DATABASE ${escapeIdentifier(name)}`);
+      await knex.raw(`CREATE DATABASE ${name}`);
     } catch (error) {
       if (!isAlreadyThere(error)) throw connectFault(error, target);
     }
   }
 
-  #adminPool(): Promise<Pool> {
-    if (this.#admin) return this.#admin;
-    const { rootConfig, config } = this.#options;
-    const admin = this.#openPool(readAdminDatabase(rootConfig, config)).catch(
-      error => {
-        this.#admin = undefined;
-        throw error;
-      },
-    );
-    this.#admin = admin;
+  /** Where the plugin's database is to be, and as whom it is to be made. */
+  #adminPool(database: PluginDatabase): Promise<Pool> {
+    const { connection, role } = database;
+    const { host, port, user } = connection;
+    const key = JSON.stringify([host, port, user, role]);
+    const existing = this.#admins.get(key);
+    if (existing) return existing;
+
+    const settings = adminDatabaseOf(database, this.#options.config);
+    const admin = this.#openPool(settings).catch(error => {
+      this.#admins.delete(key);
+      throw error;
+    });
+    this.#admins.set(key, admin);
     return admin;
   }
 }

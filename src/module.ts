@@ -7,9 +7,8 @@ import {
   ServiceRef,
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
-import { LAKEBASE_KEY } from './config';
+import { isConfigured } from './activation';
 import { Lakebase } from './lakebase';
-import { runsOnPostgres } from './pluginDatabase';
 
 const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
   createServiceFactory({
@@ -23,7 +22,7 @@ const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
       Lakebase.create({ rootConfig, logger, lifecycle, env: process.env }),
   });
 
-/** Owns the credential and the connections of the whole process. */
+/** Owns the credentials and the connections of the whole process. */
 const lakebaseServiceRef = createServiceRef<Lakebase>({
   id: 'lakebase',
   scope: 'root',
@@ -32,9 +31,9 @@ const lakebaseServiceRef = createServiceRef<Lakebase>({
 
 /**
  * The database service on Lakebase, for backends that put their services
- * together one by one. It expects `backend.database.lakebase` in the
- * configuration. A plugin with another `client` than `pg` gets Backstage's own
- * service.
+ * together one by one. A plugin that `backend.database` does not send to
+ * Lakebase gets Backstage's own service: one with another `client` than `pg`,
+ * with `lakebase: false`, or without a block that would hold for it.
  *
  * @public
  */
@@ -50,36 +49,30 @@ export const lakebaseDatabaseServiceFactory = createServiceFactory({
     lifecycle: coreServices.lifecycle,
   },
   createRootContext({ lakebase, rootConfig, rootLogger, rootLifecycle }) {
-    lakebase.start();
     const stock = DatabaseManager.fromConfig(rootConfig, {
       rootLogger,
       rootLifecycle,
     });
-    return {
-      lakebase,
-      stock,
-      config: rootConfig.getConfig('backend.database'),
-    };
+    return { lakebase, stock };
   },
   factory: (
     { plugin, logger, lifecycle },
-    { lakebase, stock, config },
+    { lakebase, stock },
   ): DatabaseService =>
-    runsOnPostgres(config, plugin.getId())
-      ? lakebase.forPlugin(plugin.getId())
-      : stock.forPlugin(plugin.getId(), { logger, lifecycle }),
+    lakebase.forPlugin(plugin.getId()) ??
+    stock.forPlugin(plugin.getId(), { logger, lifecycle }),
 });
 
 /**
- * Replaces the database service when `backend.database.lakebase` is
- * configured, and does nothing otherwise.
+ * Replaces the database service when a plugin is on Lakebase by
+ * `backend.database`, and does nothing otherwise.
  *
  * @public
  */
 export const lakebaseFeatureLoader = createBackendFeatureLoader({
   deps: { rootConfig: coreServices.rootConfig },
   *loader({ rootConfig }) {
-    if (!rootConfig.has(LAKEBASE_KEY)) return;
+    if (!isConfigured(rootConfig)) return;
     yield lakebaseDatabaseServiceFactory;
     // Said outright so that it is made at start, even when another database
     // service took the place of ours and nothing asks for it.

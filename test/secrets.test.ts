@@ -143,7 +143,10 @@ describe('what is logged', () => {
         level: expect.stringMatching(/warn|error/) as string,
         message: expect.stringContaining('HTTP 503') as string,
       },
-      { level: 'info', message: 'Minting Lakebase credentials works again' },
+      {
+        level: 'info',
+        message: `Minting Lakebase credentials for ${emulator.endpoint} works again`,
+      },
     ]);
   });
 });

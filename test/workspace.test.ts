@@ -272,6 +272,7 @@ describe('the access token', () => {
       settings: () => ({
         host: emulator.controlPlane.url,
         ...client,
+        hostKey: 'host key',
         identityKeys: 'keys',
       }),
     });
@@ -293,6 +294,7 @@ describe('the access token', () => {
         host: emulator.controlPlane.url,
         clientId,
         clientSecret: secret,
+        hostKey: 'host key',
         identityKeys: 'keys',
       }),
     });

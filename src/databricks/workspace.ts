@@ -8,6 +8,8 @@ import { workspaceRequest } from './workspaceRequest';
 export interface WorkspaceSettings {
   /** Origin of the workspace, as `https://host[:port]`. */
   host: string;
+  /** Which setting the host came from, for messages. */
+  hostKey: string;
   clientId: string;
   clientSecret: string;
   /** Which settings the client id and secret came from, for messages. */
@@ -18,6 +20,8 @@ export interface WorkspaceOptions {
   settings: () => WorkspaceSettings;
   /** Resource path of the endpoint. */
   endpoint: string;
+  /** Which setting the endpoint came from, for messages. */
+  endpointKey: string;
   /** Asked-for life of a database credential; the platform's without it. */
   credentialLifetimeMs?: number;
 }
@@ -160,13 +164,16 @@ export class Workspace {
   }
 
   #subject(action: string, surface: RequestSubject['surface']): RequestSubject {
-    const { host, clientId, identityKeys } = this.#options.settings();
+    const { endpoint, endpointKey, settings } = this.#options;
+    const { host, hostKey, clientId, identityKeys } = settings();
     return {
       action,
       identity: clientId,
       identityKeys,
-      endpoint: this.#options.endpoint,
+      endpoint,
+      endpointKey,
       workspaceHost: host,
+      hostKey,
       surface,
     };
   }

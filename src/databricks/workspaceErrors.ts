@@ -12,7 +12,11 @@ export interface RequestSubject {
   /** Where the client id and secret came from. */
   identityKeys: string;
   endpoint: string;
+  /** Where the endpoint came from. */
+  endpointKey: string;
   workspaceHost: string;
+  /** Where the workspace's host came from. */
+  hostKey: string;
   /** The OAuth token URL, or the API proper. */
   surface: 'oauth' | 'api';
 }
@@ -77,7 +81,7 @@ const RULES: Rule[] = [
     ],
     statuses: [404],
     remedy: s =>
-      `Check backend.database.lakebase.endpoint (${s.endpoint}): it may be ` +
+      `Check ${s.endpointKey} (${s.endpoint}): it may be ` +
       `misspelt, lie in another workspace than ${s.workspaceHost}, or be ` +
       `hidden from service principal ${s.identity}, who needs CAN USE on ` +
       'the project',
@@ -106,7 +110,7 @@ const RULES: Rule[] = [
     errorCodes: ['BAD_REQUEST', 'INVALID_PARAMETER_VALUE', 'INVALID_STATE'],
     statuses: [400],
     remedy: s =>
-      `Check backend.database.lakebase.endpoint (${s.endpoint}) and ` +
+      `Check ${s.endpointKey} (${s.endpoint}) and ` +
       'backend.database.lakebase.credential.lifetime (5 minutes to 1 hour)',
   },
 ];
@@ -133,7 +137,7 @@ export function refusalOf(
     {
       message: `Databricks refused to ${subject.action} (${saw}). ${
         rule?.remedy(subject) ??
-        `Check that backend.database.lakebase.workspace.host (${subject.workspaceHost}) is a Databricks workspace`
+        `Check that ${subject.hostKey} (${subject.workspaceHost}) is a Databricks workspace`
       }`,
       retryAfterMs: retryAfterMs(response.headers),
     },

@@ -31,7 +31,7 @@ export async function workspaceRequest(
       message:
         `${request.host} answered with a redirect (HTTP ${response.status}), ` +
         'which is not followed, since a secret would travel along. Check ' +
-        'backend.database.lakebase.workspace.host (DATABRICKS_HOST), and ' +
+        `${request.subject.hostKey}, and ` +
         'whether the workspace is reachable through private link only',
     });
   }
@@ -89,8 +89,7 @@ function failureOf(
       message:
         `The TLS certificate of ${host} could not be verified (${code}); ` +
         'nothing was sent. With a private CA or an inspecting proxy, start ' +
-        'Node with NODE_EXTRA_CA_CERTS; otherwise check ' +
-        'backend.database.lakebase.workspace.host (DATABRICKS_HOST)',
+        `Node with NODE_EXTRA_CA_CERTS; otherwise check ${subject.hostKey}`,
     });
   }
   const reason = timedOut
@@ -101,7 +100,7 @@ function failureOf(
   return new LakebaseError('workspace-unreachable', {
     message:
       `${host} could not be reached to ${subject.action} (${reason}). Check ` +
-      'backend.database.lakebase.workspace.host (DATABRICKS_HOST), ' +
+      `${subject.hostKey}, ` +
       'name resolution, and the outbound proxy, if there is one',
   });
 }
@@ -114,8 +113,7 @@ function parse(body: string, { host, subject }: WorkspaceRequest): unknown {
     throw new LakebaseError('workspace-reply-invalid', {
       message:
         `${host} answered with something else than JSON when asked to ` +
-        `${subject.action}. Check that ` +
-        'backend.database.lakebase.workspace.host (DATABRICKS_HOST) is a ' +
+        `${subject.action}. Check that ${subject.hostKey} is a ` +
         'workspace, and that no proxy or login page answers in its place',
     });
   }

@@ -61,6 +61,10 @@ export const STOCK_DEFECTS: Difference[] = [
         path: /^created\.databricks_postgres\.schemas\.catalog$/,
         ours: 'other_owner',
       },
+      {
+        path: /^created\.backstage_plugin_catalog\.owner$/,
+        ours: 'portal_owner',
+      },
     ],
   },
   {
@@ -98,6 +102,19 @@ export const STOCK_DEFECTS: Difference[] = [
       {
         path: /^(session\.application|rawSession\.application|config\.connection\.application_name)$/,
         stock: '',
+        ours: 'backstage_plugin_catalog',
+      },
+    ],
+  },
+  {
+    name: 'application-name-forgotten',
+    reason:
+      'The stock connector gives no application_name to a plugin whose client ' +
+      "is not the base's.",
+    namedByRow: true,
+    changes: [
+      {
+        path: /^(session\.application|rawSession\.application|config\.connection\.application_name)$/,
         ours: 'backstage_plugin_catalog',
       },
     ],
@@ -205,7 +222,7 @@ export const LAKEBASE_NEEDS: Difference[] = [
       'connector; with ours that would be the client secret too.',
     changes: [
       {
-        path: /^config\.(prefix|schemaPrefix|pluginDivisionMode|ensureExists|ensureSchemaExists|role|skipMigrations|knexConfig|plugin|comment)\b/,
+        path: /^config\.(prefix|schemaPrefix|pluginDivisionMode|ensureExists|ensureSchemaExists|role|skipMigrations|knexConfig|plugin)\b/,
         ours: undefined,
       },
     ],
@@ -229,8 +246,7 @@ export const LAKEBASE_NEEDS: Difference[] = [
   },
   {
     name: 'refused-before-sending',
-    reason:
-      'Another way to log in is refused at start, before anything is sent.',
+    reason: 'What could not work is refused at start, before anything is sent.',
     namedByRow: true,
     changes: [{ path: /^refused$/, stock: 'at getClient', ours: 'at start' }],
   },

@@ -238,5 +238,6 @@ export const CONNECTION_ROWS: Row[] = [
       ...plugin({ client: 'pg', connection: `${STRING}/own?{tls}` }),
     },
     before: [['postgres', 'create database own owner "{user}"']],
+    differs: ['application-name-forgotten'],
   },
 ];

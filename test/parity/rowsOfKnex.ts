@@ -26,6 +26,7 @@ export const KNEX_ROWS: Row[] = [
     name: "plugin's knexConfig that is text",
     refused: 'knexConfig',
     database: plugin({ knexConfig: 'x' }),
+    differs: ['refused-before-sending'],
   },
   {
     name: 'plugin that is text',

@@ -14,7 +14,6 @@ import {
   type PostgresServer,
 } from '../../emulator';
 import { Lakebase } from '../../src/lakebase';
-import { runsOnPostgres } from '../../src/pluginDatabase';
 import { keepingLogger } from '../support/lakebase';
 
 const STOCK_USER = 'stock_backstage';
@@ -148,13 +147,8 @@ const startStock: Side['start'] = (rootConfig, rootLifecycle) => {
 const startOurs: Side['start'] = (rootConfig, lifecycle) => {
   const { logger } = keepingLogger();
   const lakebase = Lakebase.create({ rootConfig, logger, lifecycle, env: {} });
-  lakebase.start();
   const stock = startStock(rootConfig, lifecycle);
-  const config = rootConfig.getConfig('backend.database');
-  return pluginId =>
-    runsOnPostgres(config, pluginId)
-      ? lakebase.forPlugin(pluginId)
-      : stock(pluginId);
+  return pluginId => lakebase.forPlugin(pluginId) ?? stock(pluginId);
 };
 
 /** A process with this configuration, up to the database of a plugin. */

@@ -2,8 +2,8 @@ import { inspect } from 'node:util';
 import { ConfigReader } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import type { JsonObject, JsonValue } from '@backstage/types';
-import { type LakebaseConfig, readLakebaseConfig } from '../../src/config';
-import { checkDatabaseConfig } from '../../src/pluginDatabase';
+import { readLakebaseConfig } from '../../src/config';
+import { readEndpoints, type EndpointUse } from '../../src/endpoints';
 
 /** Stands for each secret, and must never show up in an error. */
 export const CANARY = 'dose-canary';
@@ -30,15 +30,10 @@ export const readBlock = (lakebase: JsonValue, env: Env = ENV) =>
   readLakebaseConfig(appConfig({ lakebase }), env);
 
 /** What is checked at start, before anything is sent. */
-export function checkAtStart(
+export const checkAtStart = (
   database: JsonObject,
   env: Env = {},
-): LakebaseConfig {
-  const rootConfig = appConfig(database);
-  const config = readLakebaseConfig(rootConfig, { ...ENV, ...env });
-  checkDatabaseConfig(rootConfig, config, { ...ENV, ...env });
-  return config;
-}
+): EndpointUse[] => readEndpoints(appConfig(database), { ...ENV, ...env });
 
 /** The message of a refusal, which is the operator's to read. */
 export function refusalOf(read: () => unknown): string {

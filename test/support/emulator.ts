@@ -7,7 +7,7 @@ import {
 
 /** An emulator on the server that globalSetup chose. */
 export async function startTestEmulator(
-  options: Omit<EmulatorOptions, 'postgres'> = {},
+  options: Partial<EmulatorOptions> = {},
 ): Promise<Emulator> {
   return startEmulator({ postgres: postgresFromEnvironment()!, ...options });
 }

@@ -83,9 +83,8 @@ export function startLakebase(
     },
     env: {},
   });
-  lakebase.start();
   return {
-    getClient: pluginId => lakebase.forPlugin(pluginId).getClient(),
+    getClient: pluginId => lakebase.forPlugin(pluginId)!.getClient(),
     lines,
     announce: async () => {
       for (const hook of onStartup) await hook();
@@ -113,7 +112,7 @@ export function lakebaseTests() {
   });
 
   return {
-    async emulator(options: Omit<EmulatorOptions, 'postgres'> = {}) {
+    async emulator(options: Partial<EmulatorOptions> = {}) {
       const emulator = await startTestEmulator(options);
       emulators.push(emulator);
       return emulator;

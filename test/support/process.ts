@@ -16,10 +16,10 @@ async function main([manner, config]: string[]) {
     },
     env: {},
   });
-  lakebase.start();
+  const database = lakebase.forPlugin('catalog')!;
   if (manner === 'waiting') return;
 
-  const knex = await lakebase.forPlugin('catalog').getClient();
+  const knex = await database.getClient();
   await knex.raw('select 1');
   if (manner === 'used and left') await knex.destroy();
   else for (const hook of shutdown) await hook();

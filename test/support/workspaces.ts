@@ -26,10 +26,12 @@ export function workspaceAt(
   return new Workspace({
     settings: () => ({
       host,
+      hostKey: HOST_KEY,
       ...client,
       identityKeys: `backend.database.lakebase.workspace.clientId and ${SECRET_KEY}`,
     }),
     endpoint: ENDPOINT,
+    endpointKey: 'backend.database.lakebase.endpoint',
     ...options,
   });
 }
