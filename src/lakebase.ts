@@ -1,6 +1,7 @@
 import {
   DatabaseService,
   LoggerService,
+  RootInstanceMetadataService,
   RootLifecycleService,
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
@@ -10,11 +11,13 @@ import { LAKEBASE_KEY } from './config';
 import { readEndpoints } from './endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
 import { readSkipMigrations } from './pluginDatabase';
+import { SEARCH, SearchEngineCheck } from './searchEngine';
 
 export interface LakebaseOptions {
   rootConfig: Config;
   logger: LoggerService;
   lifecycle: RootLifecycleService;
+  metadata: RootInstanceMetadataService;
   env: Record<string, string | undefined>;
 }
 
@@ -28,7 +31,7 @@ export class Lakebase {
   static create(options: LakebaseOptions): Lakebase {
     const { rootConfig, env, lifecycle } = options;
     const logger = options.logger.child({ service: 'lakebase' });
-    const lakebase = new Lakebase(rootConfig, logger);
+    const lakebase = new Lakebase({ ...options, logger });
     for (const use of readEndpoints(rootConfig, env)) {
       const endpoint = new LakebaseEndpoint({ rootConfig, use, logger });
       lakebase.#endpoints.push(endpoint);
@@ -42,13 +45,16 @@ export class Lakebase {
 
   readonly #rootConfig: Config;
   readonly #logger: LoggerService;
+  readonly #metadata: RootInstanceMetadataService;
+  readonly #searchEngine = new SearchEngineCheck();
   readonly #endpoints: LakebaseEndpoint[] = [];
   readonly #named = new Map<string, LakebaseEndpoint>();
   #base?: LakebaseEndpoint;
 
-  private constructor(rootConfig: Config, logger: LoggerService) {
+  private constructor({ rootConfig, logger, metadata }: LakebaseOptions) {
     this.#rootConfig = rootConfig;
     this.#logger = logger;
+    this.#metadata = metadata;
   }
 
   /** The database of a plugin, or undefined when it is not on Lakebase. */
@@ -57,7 +63,11 @@ export class Lakebase {
     const endpoint = this.#named.get(pluginId) ?? this.#base!;
     endpoint.start();
     return {
-      getClient: () => endpoint.getClient(pluginId),
+      getClient: async () => {
+        const knex = await endpoint.getClient(pluginId);
+        if (pluginId === SEARCH) this.#searchEngine.watch(knex);
+        return knex;
+      },
       migrations: { skip: readSkipMigrations(this.#rootConfig, pluginId) },
     };
   }
@@ -78,6 +88,14 @@ export class Lakebase {
     for (const endpoint of inUse) {
       this.#logger.info(await endpoint.describe());
     }
+    await this.#checkSearch();
+  }
+
+  async #checkSearch(): Promise<void> {
+    if (!isOnLakebase(this.#rootConfig, SEARCH)) return;
+    const installed = await this.#metadata.getInstalledPlugins();
+    const complaint = this.#searchEngine.complaint(installed);
+    if (complaint) this.#logger.warn(complaint);
   }
 
   async #stop(): Promise<void> {

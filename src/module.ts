@@ -17,9 +17,9 @@ const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
       rootConfig: coreServices.rootConfig,
       logger: coreServices.rootLogger,
       lifecycle: coreServices.rootLifecycle,
+      metadata: coreServices.rootInstanceMetadata,
     },
-    factory: ({ rootConfig, logger, lifecycle }) =>
-      Lakebase.create({ rootConfig, logger, lifecycle, env: process.env }),
+    factory: deps => Lakebase.create({ ...deps, env: process.env }),
   });
 
 /** Owns the credentials and the connections of the whole process. */

@@ -146,7 +146,13 @@ const startStock: Side['start'] = (rootConfig, rootLifecycle) => {
 
 const startOurs: Side['start'] = (rootConfig, lifecycle) => {
   const { logger } = keepingLogger();
-  const lakebase = Lakebase.create({ rootConfig, logger, lifecycle, env: {} });
+  const lakebase = Lakebase.create({
+    rootConfig,
+    logger,
+    lifecycle,
+    metadata: { getInstalledPlugins: () => Promise.resolve([]) },
+    env: {},
+  });
   const stock = startStock(rootConfig, lifecycle);
   return pluginId => lakebase.forPlugin(pluginId) ?? stock(pluginId);
 };

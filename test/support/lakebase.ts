@@ -1,7 +1,9 @@
 import {
   coreServices,
   createServiceFactory,
+  type DatabaseService,
   type LoggerService,
+  type RootInstanceMetadataServicePluginInfo,
 } from '@backstage/backend-plugin-api';
 import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
@@ -50,6 +52,7 @@ export function keepingRootLogger() {
 
 /** A process that runs the module, without the rest of a backend. */
 export interface TestLakebase {
+  forPlugin(pluginId: string): DatabaseService;
   getClient(pluginId: string): Promise<Knex>;
   lines: LogLine[];
   /** What a backend's start and shutdown would run. */
@@ -69,6 +72,7 @@ export function lakebaseConfig(
 export function startLakebase(
   emulator: Emulator,
   overrides: JsonObject = {},
+  installed: RootInstanceMetadataServicePluginInfo[] = [],
 ): TestLakebase {
   const { logger, lines } = keepingLogger();
   const onStartup: (() => void | Promise<void>)[] = [];
@@ -81,9 +85,11 @@ export function startLakebase(
       addShutdownHook: hook => onShutdown.push(hook),
       addBeforeShutdownHook: () => {},
     },
+    metadata: { getInstalledPlugins: () => Promise.resolve(installed) },
     env: {},
   });
   return {
+    forPlugin: pluginId => lakebase.forPlugin(pluginId)!,
     getClient: pluginId => lakebase.forPlugin(pluginId)!.getClient(),
     lines,
     announce: async () => {
@@ -117,8 +123,8 @@ export function lakebaseTests() {
       emulators.push(emulator);
       return emulator;
     },
-    lakebase(emulator: Emulator, overrides?: JsonObject) {
-      const lakebase = startLakebase(emulator, overrides);
+    lakebase(...options: Parameters<typeof startLakebase>) {
+      const lakebase = startLakebase(...options);
       running.push(lakebase);
       return lakebase;
     },

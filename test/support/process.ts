@@ -14,6 +14,7 @@ async function main([manner, config]: string[]) {
       addShutdownHook: hook => shutdown.push(hook),
       addBeforeShutdownHook: () => {},
     },
+    metadata: { getInstalledPlugins: () => Promise.resolve([]) },
     env: {},
   });
   const database = lakebase.forPlugin('catalog')!;
