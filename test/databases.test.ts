@@ -35,6 +35,40 @@ describe('pluginDivisionMode: database', () => {
     ).resolves.toEqual([{ owner: user }]);
   });
 
+  it('creates the database of a plugin with a role of its own as that role', async () => {
+    const emulator = await start.emulator();
+    const user = emulator.servicePrincipal.clientId;
+    await emulator.createRole('catalog_owner', { attributes: 'CREATEDB' });
+    await emulator.query(`grant catalog_owner to "${user}"`);
+    const lakebase = start.lakebase(emulator, {
+      plugin: { catalog: { role: 'catalog_owner' } },
+    });
+
+    await Promise.all(['catalog', 'search'].map(id => lakebase.getClient(id)));
+
+    await expect(
+      emulator.query(
+        `select datname, pg_get_userbyid(datdba) as owner from pg_database
+         where datname like 'backstage_plugin_%' order by 1`,
+      ),
+    ).resolves.toEqual([
+      { datname: 'backstage_plugin_catalog', owner: 'catalog_owner' },
+      { datname: 'backstage_plugin_search', owner: user },
+    ]);
+  });
+
+  it('creates it although the pool keeps errors to itself', async () => {
+    const emulator = await start.emulator();
+    const pool = { propagateCreateError: false, acquireTimeoutMillis: 5_000 };
+    const lakebase = start.lakebase(emulator, { knexConfig: { pool } });
+
+    const knex = await lakebase.getClient('catalog');
+
+    expect(knex.client).toMatchObject({
+      pool: { propagateCreateError: false },
+    });
+  });
+
   it('creates it from adminDatabase and never asks for postgres', async () => {
     const emulator = await start.emulator();
     await emulator.query(
