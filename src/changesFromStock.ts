@@ -1,19 +1,29 @@
 import { Config } from '@backstage/config';
-import { namedPluginsOnLakebase } from './activation';
 import { DATABASE_KEY } from './config';
 import { isSchemaMode } from './pluginDatabase';
 
 /**
- * Settings that have another effect here than with Backstage's own connector,
- * which an installation that comes from there has to be told of.
+ * Settings of a plugin that have another effect here than with Backstage's own
+ * connector, which an installation that comes from there has to be told of.
  */
-export function changesFromStock(rootConfig: Config): string[] {
-  const changes = namedPluginsOnLakebase(rootConfig).flatMap(id => [
-    roleChange(rootConfig, id),
-    schemaChange(rootConfig, id),
-  ]);
-  return [divisionModeNote(rootConfig), ...changes].filter(
-    change => change !== undefined,
+export function changesFromStock(
+  rootConfig: Config,
+  pluginId: string,
+): string[] {
+  return [
+    roleChange(rootConfig, pluginId),
+    schemaChange(rootConfig, pluginId),
+  ].filter(change => change !== undefined);
+}
+
+/** What to tell of a division mode that is none. */
+export function divisionModeNote(rootConfig: Config): string | undefined {
+  const key = `${DATABASE_KEY}.pluginDivisionMode`;
+  const mode = rootConfig.getOptionalString(key) ?? 'database';
+  if (mode === 'database' || mode === 'schema') return undefined;
+  return (
+    `${key} is '${mode}', which is neither 'database' nor 'schema' and counts ` +
+    `as 'database', as with ${STOCK}. Write which one is meant`
   );
 }
 
@@ -49,15 +59,5 @@ function schemaChange(config: Config, pluginId: string): string | undefined {
     `${DATABASE_KEY}.${key} takes effect: a missing schema of plugin ` +
     `'${pluginId}' ${now} created. ${STOCK} ignores the key, so that it ` +
     `${then}. Remove the key for what was`
-  );
-}
-
-function divisionModeNote(config: Config): string | undefined {
-  const key = `${DATABASE_KEY}.pluginDivisionMode`;
-  const mode = config.getOptionalString(key) ?? 'database';
-  if (mode === 'database' || mode === 'schema') return undefined;
-  return (
-    `${key} is '${mode}', which is neither 'database' nor 'schema' and counts ` +
-    `as 'database', as with ${STOCK}. Write which one is meant`
   );
 }

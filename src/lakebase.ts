@@ -6,7 +6,7 @@ import {
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { isOnLakebase } from './activation';
-import { changesFromStock } from './changesFromStock';
+import { changesFromStock, divisionModeNote } from './changesFromStock';
 import { LAKEBASE_KEY } from './config';
 import { readEndpoints } from './endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
@@ -62,6 +62,9 @@ export class Lakebase {
     if (!isOnLakebase(this.#rootConfig, pluginId)) return undefined;
     const endpoint = this.#named.get(pluginId) ?? this.#base!;
     endpoint.start();
+    for (const change of changesFromStock(this.#rootConfig, pluginId)) {
+      this.#logger.warn(change);
+    }
     return {
       getClient: async () => {
         const knex = await endpoint.getClient(pluginId);
@@ -82,9 +85,8 @@ export class Lakebase {
       );
       return;
     }
-    for (const change of changesFromStock(this.#rootConfig)) {
-      this.#logger.warn(change);
-    }
+    const note = divisionModeNote(this.#rootConfig);
+    if (note) this.#logger.warn(note);
     for (const endpoint of inUse) {
       this.#logger.info(await endpoint.describe());
     }

@@ -1,8 +1,9 @@
 import type { JsonObject } from '@backstage/types';
-import { changesFromStock } from '../src/changesFromStock';
+import { changesFromStock, divisionModeNote } from '../src/changesFromStock';
 import { appConfig } from './support/appConfig';
 
-const changes = (database: JsonObject) => changesFromStock(appConfig(database));
+const changes = (database: JsonObject) =>
+  changesFromStock(appConfig(database), 'catalog');
 const catalog = (own: JsonObject) => ({ plugin: { catalog: own } });
 const schemas = { pluginDivisionMode: 'schema', ensureExists: false };
 
@@ -14,10 +15,7 @@ describe('an installation that comes from the stock connector', () => {
       'a role of a plugin that all have',
       { role: 'a', ...catalog({ role: 'a' }) },
     ],
-    ['a role of a plugin on SQLite', catalog({ role: 'a', client: 'sqlite3' })],
-    ['a role of a plugin elsewhere', catalog({ role: 'a', lakebase: false })],
-    ['schemas', { pluginDivisionMode: 'schema' }],
-    ['databases', { pluginDivisionMode: 'database' }],
+    ['a role of another plugin', { plugin: { search: { role: 'a' } } }],
     [
       'ensureSchemaExists in database mode',
       { ensureExists: false, ...catalog({ ensureSchemaExists: true }) },
@@ -70,9 +68,19 @@ describe('an installation that comes from the stock connector', () => {
   });
 
   it('is told what an unknown division mode counts as', () => {
-    const [change] = changes({ pluginDivisionMode: 'Schema' });
+    const note = divisionModeNote(appConfig({ pluginDivisionMode: 'Schema' }));
 
-    expect(change).toContain("backend.database.pluginDivisionMode is 'Schema'");
-    expect(change).toContain("counts as 'database'");
+    expect(note).toContain("backend.database.pluginDivisionMode is 'Schema'");
+    expect(note).toContain("counts as 'database'");
   });
+
+  it.each([undefined, 'database', 'schema'])(
+    'is told nothing of the division mode %s',
+    pluginDivisionMode => {
+      const config = appConfig(
+        pluginDivisionMode ? { pluginDivisionMode } : {},
+      );
+      expect(divisionModeNote(config)).toBeUndefined();
+    },
+  );
 });

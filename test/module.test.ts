@@ -243,6 +243,7 @@ describe('backend.add(lakebase)', () => {
   it('warns of settings that the stock connector ignored', async () => {
     const emulator = await start.emulator();
     const { rootLogger, rootConfig, lines } = services(emulator, {
+      pluginDivisionMode: 'Database',
       plugin: { probe: { role: emulator.servicePrincipal.clientId } },
     });
     const { plugin } = databaseUser();
@@ -255,6 +256,12 @@ describe('backend.add(lakebase)', () => {
         level: 'warn',
         message: expect.stringContaining(
           'backend.database.plugin.probe.role takes effect',
+        ) as string,
+      },
+      {
+        level: 'warn',
+        message: expect.stringContaining(
+          "backend.database.pluginDivisionMode is 'Database'",
         ) as string,
       },
     ]);
