@@ -11,6 +11,7 @@ import {
   trackSockets,
 } from './openConnection';
 import type { ConnectionTarget } from './postgresFaults';
+import { explainRefusals } from './privileges';
 
 /** Without a credential a connection can't be replaced, so it is kept longer: */
 const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;
@@ -81,6 +82,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
         }),
     );
     ages.add(connection);
+    explainRefusals(connection, target, config.searchPath);
     return connection;
   };
 

@@ -1,5 +1,6 @@
-import { escapeIdentifier } from 'pg';
+import { type DatabaseError, escapeIdentifier, escapeLiteral } from 'pg';
 import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from './errors';
+import { cureOf } from './privileges';
 
 /** Where and as whom a connection was tried, to name it in messages. */
 export interface ConnectionTarget {
@@ -55,42 +56,16 @@ const RULES: Rule[] = [
     explain: t =>
       `There is no Postgres role for ${t.user} on this branch. Create it in ` +
       'the target branch: CREATE EXTENSION IF NOT EXISTS databricks_auth; ' +
-      `SELECT databricks_create_role('${t.user.replace(/'/g, "''")}', ` +
-      "'SERVICE_PRINCIPAL');",
+      `SELECT databricks_create_role(${escapeLiteral(t.user)}, ` +
+      `'${t.user.includes('@') ? 'USER' : 'SERVICE_PRINCIPAL'}');`,
   },
   {
-    code: 'grant-missing',
-    matches: f =>
-      (f.code === '22023' && /role ["'].*["'] does not exist/i.test(f.text)) ||
-      /permission denied to set role/i.test(f.text),
-    explain: t =>
-      `${t.user} may not become role ${escapeIdentifier(t.role ?? '')} ` +
-      '(backend.database.role). Create that role if it is missing, and run: ' +
-      `GRANT ${escapeIdentifier(t.role ?? '')} TO ${escapeIdentifier(t.user)};`,
-  },
-  {
-    code: 'grant-missing',
-    matches: text(/permission denied to create database/i),
-    explain: t =>
-      `${t.role ?? t.user} may not create databases. Run: ALTER ROLE ` +
-      `${escapeIdentifier(t.role ?? t.user)} CREATEDB; or create the databases ahead ` +
-      'and set backend.database.ensureExists: false; or put all plugins into ' +
-      'one database with backend.database.pluginDivisionMode: schema',
-  },
-  {
-    code: 'grant-missing',
-    matches: f => f.code === '42501' && /for database/i.test(f.text),
-    explain: t =>
-      `${t.role ?? t.user} lacks rights on database ${escapeIdentifier(t.database)}. ` +
-      `Run: GRANT CONNECT, CREATE, TEMPORARY ON DATABASE ` +
-      `${escapeIdentifier(t.database)} TO ${escapeIdentifier(t.role ?? t.user)};`,
-  },
-  {
+    // What a statement was refused for, its error says itself.
     code: 'grant-missing',
     matches: codes('42501'),
     explain: t =>
-      `${t.role ?? t.user} lacks a right in database ${escapeIdentifier(t.database)}; ` +
-      'the cause names the object',
+      `${escapeIdentifier(t.role ?? t.user)} lacks a right in database ` +
+      `${escapeIdentifier(t.database)}; the cause says which`,
   },
   {
     code: 'database-missing',
@@ -192,6 +167,10 @@ export function connectFault(
   if (error instanceof LakebaseError) return error;
   const { code = '', message = '' } = error as Partial<NodeJS.ErrnoException>;
   const fault = { code: String(code), text: message };
+  const cure = cureOf(error as DatabaseError, target);
+  if (cure) {
+    return new LakebaseError('grant-missing', { message: cure, cause: error });
+  }
   const rule = RULES.find(r => r.matches(fault));
   return new LakebaseError(rule?.code ?? 'database-error', {
     message:
