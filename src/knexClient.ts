@@ -4,6 +4,7 @@ import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
+import { takeTurnsAtMigrations } from './migrations';
 import {
   KnexPgClient,
   openConnection,
@@ -101,6 +102,12 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   pool.check = () => {
     if (tokens.usable) check();
   };
+
+  takeTurnsAtMigrations(knex, {
+    patienceMs: options.connectTimeoutMs,
+    target,
+    logger: options.logger,
+  });
   return knex;
 }
 
