@@ -58,6 +58,7 @@ export interface LakebaseConfig {
   readWorkspace: () => WorkspaceSettings;
   credentialLifetimeMs?: number;
   adminDatabase: string;
+  localProxy: boolean;
   connectTimeoutMs: number;
   maxConnectionAgeMs: number;
 }
@@ -102,6 +103,7 @@ export function readLakebaseConfig(
     readWorkspace,
     credentialLifetimeMs: readLifetime(shared),
     adminDatabase: trimmed(shared.adminDatabase) ?? DEFAULT_DATABASE,
+    localProxy: shared.localProxy ?? false,
     connectTimeoutMs: readPositiveDuration(
       shared,
       'connectTimeout',

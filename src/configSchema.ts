@@ -74,6 +74,33 @@ export const lakebaseSchema = z
         'The database from which missing plugin databases are created. ' +
           'databricks_postgres when left out.',
       ),
+    localProxy: z
+      .boolean()
+      .optional()
+      .describe(
+        'Serves plugins that connect to backend.database.connection by ' +
+          'themselves, past the database service: its host is then the ' +
+          "directory of the proxy's socket. false when left out.",
+      ),
+    connection: z
+      .strictObject({
+        host: z.string().optional(),
+        port: z.union([z.number(), z.string()]).optional(),
+        ssl: z
+          .union([
+            z.boolean(),
+            z.strictObject({
+              ca: z.string().optional(),
+              servername: z.string().optional(),
+            }),
+          ])
+          .optional(),
+      })
+      .optional()
+      .describe(
+        'How this module alone reaches the endpoint, in place of host, port ' +
+          'and ssl of backend.database.connection.',
+      ),
     connectTimeout: duration
       .optional()
       .describe(

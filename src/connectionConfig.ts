@@ -4,7 +4,7 @@ import { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
 import { isNil, omit, omitBy } from 'lodash';
 import { parse as parseConnectionString } from 'pg-connection-string';
-import { LAKEBASE_KEY } from './config';
+import { DATABASE_KEY, LAKEBASE_KEY } from './config';
 import { isLoopback } from './loopback';
 
 /** After this time without traffic the kernel asks whether the peer is there. */
@@ -19,6 +19,12 @@ export type ConnectionConfig = Record<string, unknown> & {
   ssl?: unknown;
 };
 
+/** What plugins have in common, and what leads those there that bypass us. */
+const BASE_KEY = `${DATABASE_KEY}.connection`;
+
+/** Where this module connects, when others are led to its local proxy. */
+const OWN_KEY = `${LAKEBASE_KEY}.connection`;
+
 /** Completes a merged connection with what holds for all of them. */
 export function connectionOf(settings: ConnectionConfig, sslKey: string) {
   return {
@@ -30,6 +36,20 @@ export function connectionOf(settings: ConnectionConfig, sslKey: string) {
     ssl: verifiedTls(settings, sslKey),
   };
 }
+
+/** The connection that plugins have in common, as an object. */
+export function baseConnectionAt(rootConfig: Config): ConnectionConfig {
+  const base = connectionAt(rootConfig, BASE_KEY);
+  const viaProxy = rootConfig.getOptionalBoolean(`${LAKEBASE_KEY}.localProxy`);
+  return {
+    ...(viaProxy ? omit(base, ['host', 'port', 'ssl']) : base),
+    ...connectionAt(rootConfig, OWN_KEY),
+  };
+}
+
+/** Where a setting of the connection in common is to be found. */
+export const baseKeyOf = (rootConfig: Config, setting: string) =>
+  connectionAt(rootConfig, OWN_KEY)[setting] === undefined ? BASE_KEY : OWN_KEY;
 
 /** One `connection` as an object, without what the stock connector drops. */
 export function connectionAt(

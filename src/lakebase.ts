@@ -6,6 +6,7 @@ import {
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { isOnLakebase } from './activation';
+import { bypassingPluginsWarning } from './bypassingPlugins';
 import { changesFromStock, divisionModeNote } from './changesFromStock';
 import { LAKEBASE_KEY } from './config';
 import { readEndpoints } from './endpoints';
@@ -33,7 +34,7 @@ export class Lakebase {
     const logger = options.logger.child({ service: 'lakebase' });
     const lakebase = new Lakebase({ ...options, logger });
     for (const use of readEndpoints(rootConfig, env)) {
-      const endpoint = new LakebaseEndpoint({ rootConfig, use, logger });
+      const endpoint = new LakebaseEndpoint({ rootConfig, use, logger, env });
       lakebase.#endpoints.push(endpoint);
       if (use.base) lakebase.#base = endpoint;
       for (const id of use.plugins) lakebase.#named.set(id, endpoint);
@@ -55,6 +56,19 @@ export class Lakebase {
     this.#rootConfig = rootConfig;
     this.#logger = logger;
     this.#metadata = metadata;
+  }
+
+  /**
+   * Resolves when plugins that bypass the database service are taken care of,
+   * which must be before the first of them starts.
+   *
+   * @throws InputError that names the key and the remedy.
+   */
+  async prepareForBypassing(): Promise<void> {
+    const serving = await this.#base?.listen();
+    if (serving || !this.#base) return;
+    const warning = bypassingPluginsWarning(Object.keys(require.cache));
+    if (warning) this.#logger.warn(warning);
   }
 
   /** The database of a plugin, or undefined when it is not on Lakebase. */

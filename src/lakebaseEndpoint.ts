@@ -3,11 +3,13 @@ import { Config } from '@backstage/config';
 import { stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
 import { DATABASE_KEY, LakebaseConfig } from './config';
-import { connectionAt } from './connectionConfig';
+import { baseKeyOf, connectionAt } from './connectionConfig';
 import { Workspace } from './databricks/workspace';
 import type { EndpointUse } from './endpoints';
 import { isPermanent } from './errors';
 import { LakebaseConnector } from './lakebaseConnector';
+import { LocalProxy } from './localProxy/localProxy';
+import { readLocalProxyAddress } from './localProxy/readAddress';
 import {
   isSchemaMode,
   readBaseConnection,
@@ -19,6 +21,7 @@ export interface LakebaseEndpointOptions {
   rootConfig: Config;
   use: EndpointUse;
   logger: LoggerService;
+  env: Record<string, string | undefined>;
 }
 
 /** One endpoint and identity: its credential, and the pools of its plugins. */
@@ -28,9 +31,10 @@ export class LakebaseEndpoint {
   readonly #workspace: Workspace;
   readonly #tokens: TokenRefresher;
   readonly #connector: LakebaseConnector;
+  readonly #localProxy?: LocalProxy;
   #inUse = false;
 
-  constructor({ rootConfig, use, logger }: LakebaseEndpointOptions) {
+  constructor({ rootConfig, use, logger, env }: LakebaseEndpointOptions) {
     const { config } = use;
     this.#rootConfig = rootConfig;
     this.#use = use;
@@ -52,6 +56,32 @@ export class LakebaseEndpoint {
       defaultUser: () => config.readWorkspace().clientId,
       logger,
     });
+    if (use.base && config.localProxy) {
+      this.#localProxy = new LocalProxy({
+        address: readLocalProxyAddress(rootConfig, env),
+        connection: {
+          ...readBaseConnection(rootConfig),
+          database: config.adminDatabase,
+        },
+        role: rootConfig.getOptionalString(`${DATABASE_KEY}.role`),
+        connectTimeoutMs: config.connectTimeoutMs,
+        tokens: this.#tokens,
+        findHost: () => this.#connector.findHost(),
+        defaultUser: () => config.readWorkspace().clientId,
+        logger,
+      });
+    }
+  }
+
+  /**
+   * Lets plugins connect past the database service, if the configuration does.
+   *
+   * @returns whether they may.
+   * @throws InputError that names the key and the remedy.
+   */
+  async listen(): Promise<boolean> {
+    await this.#localProxy?.listen();
+    return this.#localProxy !== undefined;
   }
 
   /** Whether a plugin has asked for its database service. */
@@ -72,7 +102,7 @@ export class LakebaseEndpoint {
   async stop(): Promise<void> {
     this.#tokens.stop();
     this.#workspace.stop();
-    await this.#connector.close();
+    await Promise.all([this.#connector.close(), this.#localProxy?.close()]);
   }
 
   /** Who is on this endpoint, and where each of its settings comes from. */
@@ -104,7 +134,7 @@ export class LakebaseEndpoint {
   #sourceOf(key: 'host' | 'user', pluginId: string | undefined): string {
     const own = `${DATABASE_KEY}.plugin.${pluginId}.connection`;
     const isOwn = connectionAt(this.#rootConfig, own)[key] !== undefined;
-    return isOwn ? `${own}.${key}` : `${DATABASE_KEY}.connection.${key}`;
+    return `${isOwn ? own : baseKeyOf(this.#rootConfig, key)}.${key}`;
   }
 }
 

@@ -19,7 +19,11 @@ const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
       lifecycle: coreServices.rootLifecycle,
       metadata: coreServices.rootInstanceMetadata,
     },
-    factory: deps => Lakebase.create({ ...deps, env: process.env }),
+    factory: async deps => {
+      const lakebase = Lakebase.create({ ...deps, env: process.env });
+      await lakebase.prepareForBypassing();
+      return lakebase;
+    },
   });
 
 /** Owns the credentials and the connections of the whole process. */

@@ -6,6 +6,8 @@ import { isNil, merge, omit } from 'lodash';
 import { isBaseOnLakebase } from './activation';
 import { DATABASE_KEY, DEFAULT_DATABASE, LakebaseConfig } from './config';
 import {
+  baseConnectionAt,
+  baseKeyOf,
   ConnectionConfig,
   connectionAt,
   connectionOf,
@@ -13,8 +15,6 @@ import {
 
 /** Databases are created at start, so the connection for it need not stay. */
 const ADMIN_IDLE_TIMEOUT_MS = 5_000;
-
-const BASE_CONNECTION = `${DATABASE_KEY}.connection`;
 
 /** NAMEDATALEN - 1 of every build of Postgres that is in use. */
 const MAX_IDENTIFIER_BYTES = 63;
@@ -36,7 +36,7 @@ const NOT_OF_KNEX = [
 ];
 
 /** Host and user may be absent: they are known to the workspace. */
-type PgConnection = Knex.PgConnectionConfig & {
+export type PgConnection = Knex.PgConnectionConfig & {
   database: string;
   port: number;
 };
@@ -99,7 +99,7 @@ export function readPluginDatabase(
 
 /** The connection that plugins have in common, but for their databases. */
 export const readBaseConnection = (rootConfig: Config) =>
-  connectionOf(connectionAt(rootConfig, BASE_CONNECTION), BASE_CONNECTION);
+  connectionOf(baseConnectionAt(rootConfig), baseKeyOf(rootConfig, 'ssl'));
 
 /** The database that a missing one is created from, by one connection at most. */
 export function adminDatabaseOf(
@@ -181,9 +181,10 @@ function readConnection(rootConfig: Config, pluginId: string): PgConnection {
     schemaMode ? base : omit(base, 'database'),
     own,
   );
+  const sslKey = own.ssl === undefined ? baseKeyOf(rootConfig, 'ssl') : ownKey;
   const prefix = config.getOptionalString('prefix') ?? 'backstage_plugin_';
   return {
-    ...connectionOf(merged, own.ssl === undefined ? BASE_CONNECTION : ownKey),
+    ...connectionOf(merged, sslKey),
     database:
       merged.database ?? (schemaMode ? DEFAULT_DATABASE : prefix + pluginId),
   };
@@ -196,7 +197,7 @@ function inheritedConnection(
 ): ConnectionConfig {
   // What belongs to another database system would fit nowhere.
   if (!isBaseOnLakebase(rootConfig)) return {};
-  const base = connectionAt(rootConfig, BASE_CONNECTION);
+  const base = baseConnectionAt(rootConfig);
   const own = `${DATABASE_KEY}.plugin.${pluginId}.lakebase`;
   if (rootConfig.has(`${own}.endpoint`)) {
     return omit(base, ['host', 'port', 'user', 'ssl.servername']);

@@ -37,6 +37,7 @@ describe('the block', () => {
       credentialLifetimeMs: 1_800_000,
       adminDatabase: 'admin',
       connectTimeoutMs: 20_000,
+      localProxy: false,
       maxConnectionAgeMs: 600_000,
     });
     expect(readWorkspace()).toEqual({
@@ -53,6 +54,7 @@ describe('the block', () => {
       workspaceHost: { value: ENV.DATABRICKS_HOST, source: 'DATABRICKS_HOST' },
       credentialLifetimeMs: undefined,
       adminDatabase: 'databricks_postgres',
+      localProxy: false,
       connectTimeoutMs: 60_000,
       maxConnectionAgeMs: 45 * 60_000,
     });

@@ -54,6 +54,47 @@ describe('a connection', () => {
     });
   });
 
+  it('goes past the local proxy, which others are led to', () => {
+    const { connection } = read({
+      connection: {
+        host: '/run/backstage',
+        port: 5434,
+        ssl: false,
+        statement_timeout: 1_000,
+      },
+      lakebase: { localProxy: true },
+    });
+    expect(connection).not.toHaveProperty('host');
+    expect(connection).toMatchObject({
+      port: 5432,
+      ssl: { rejectUnauthorized: true },
+      statement_timeout: 1_000,
+    });
+  });
+
+  it('goes where the module alone is told to', () => {
+    const { connection } = read({
+      connection: { host: '/run/backstage', port: 5434 },
+      lakebase: {
+        localProxy: true,
+        connection: { host: 'tunnel.example.com', ssl: { servername: 'ep' } },
+      },
+    });
+    expect(connection).toMatchObject({
+      host: 'tunnel.example.com',
+      port: 5432,
+      ssl: { servername: 'ep', rejectUnauthorized: true },
+    });
+  });
+
+  it('does not do without verified TLS there either', () => {
+    const lakebase = { connection: { host: 'ep.example.com', ssl: false } };
+
+    expect(refusalOf(() => read({ lakebase }))).toContain(
+      'backend.database.lakebase.connection.ssl',
+    );
+  });
+
   it('may be written as a connection string', () => {
     const connection =
       'postgresql://me%40example.com@base.example.com/main?application_name=x';

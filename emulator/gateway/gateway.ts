@@ -32,6 +32,8 @@ export interface GatewayOptions {
 }
 
 interface GatewayEvents {
+  /** Somebody has dialled, and said nothing yet. */
+  connection: [];
   /** A password has come in. */
   attempt: [{ user: string }];
   login: [Login];
@@ -204,6 +206,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
       socket.resetAndDestroy();
       return;
     }
+    this.emit('connection');
     const session = new Session(socket, this);
     this.#sessions.add(session);
     socket.once('close', () => {

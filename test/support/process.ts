@@ -17,6 +17,7 @@ async function main([manner, config]: string[]) {
     metadata: { getInstalledPlugins: () => Promise.resolve([]) },
     env: {},
   });
+  await lakebase.prepareForBypassing();
   const database = lakebase.forPlugin('catalog')!;
   if (manner === 'waiting') return;
 

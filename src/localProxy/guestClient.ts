@@ -1,0 +1,76 @@
+import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import { Client, ClientConfig } from 'pg';
+import { cancelPacket, StartupParameters, startupPacket } from './wire';
+
+export interface GuestSettings extends ClientConfig {
+  startup: StartupParameters;
+}
+
+/** What pg knows of a session, which its types leave out. */
+interface Wire extends EventEmitter<WireEvents> {
+  stream: Socket;
+  connect(port: number, host: string): void;
+  requestSsl(): void;
+  startup(): void;
+}
+
+interface WireEvents {
+  connect: [];
+  sslconnect: [];
+  parameterStatus: [{ parameterName: string; parameterValue: string }];
+  backendKeyData: [{ processID: number; secretKey: number }];
+  error: [Error];
+  end: [];
+}
+
+const wireOf = (client: Client) => client.connection as unknown as Wire;
+
+/** A pg client that logs in for another client, to which it leaves its socket. */
+export class GuestClient extends Client {
+  /** What the server has said since the login began. */
+  readonly status = new Map<string, string>();
+  readonly cancelKey = Buffer.alloc(8);
+
+  constructor(settings: GuestSettings) {
+    super(settings);
+    const wire = wireOf(this);
+    wire.startup = () => wire.stream.write(startupPacket(settings.startup));
+    wire.on('parameterStatus', ({ parameterName, parameterValue }) =>
+      this.status.set(parameterName, parameterValue),
+    );
+    wire.on('backendKeyData', ({ processID, secretKey }) => {
+      this.cancelKey.writeInt32BE(processID, 0);
+      this.cancelKey.writeInt32BE(secretKey, 4);
+    });
+  }
+
+  /** Must be called before the server says more: from then on pg reads nothing. */
+  leaveSocket(): Socket {
+    const { stream } = wireOf(this);
+    stream.pause();
+    stream.removeAllListeners('data');
+    return stream;
+  }
+}
+
+/** Passes a cancel request on. The server closes as soon as the signal is out. */
+export async function requestCancel(
+  settings: ClientConfig,
+  key: Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  const wire = wireOf(new Client(settings));
+  const send = () => wire.stream.write(cancelPacket(key));
+  const giveUp = () => wire.stream.destroy();
+  signal.addEventListener('abort', giveUp);
+  wire.on('connect', () => (settings.ssl ? wire.requestSsl() : send()));
+  wire.on('sslconnect', send);
+  // Nobody is told: to its sender a cancel request is silent in any case.
+  wire.on('error', giveUp);
+  await new Promise<void>(resolve => {
+    wire.on('end', resolve);
+    wire.connect(settings.port!, settings.host!);
+  });
+  signal.removeEventListener('abort', giveUp);
+}

@@ -1,0 +1,79 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { LoggerService } from '@backstage/backend-plugin-api';
+import { Session } from './session';
+import { listenPrivately, SocketAddress, socketPath } from './socketFile';
+import { Upstream, UpstreamOptions } from './upstream';
+
+/** Longer than most queries, shorter than an orchestrator's grace period. */
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+
+export interface LocalProxyOptions extends UpstreamOptions {
+  address: SocketAddress;
+  logger: LoggerService;
+}
+
+/**
+ * A Postgres server for this user's processes on this machine, by which plugins
+ * that build database clients of their own get sessions on the endpoint. It
+ * asks for no password: who may open its socket could also read the secrets
+ * that credentials are minted with.
+ */
+export class LocalProxy {
+  readonly #options: LocalProxyOptions;
+  readonly #server: Server;
+  readonly #upstream: Upstream;
+  readonly #sessions = new Set<Session>();
+
+  constructor(options: LocalProxyOptions) {
+    this.#options = options;
+    this.#upstream = new Upstream(options);
+    this.#server = createServer(socket => this.#accept(socket));
+    this.#server.unref();
+  }
+
+  /**
+   * Resolves when clients may come.
+   *
+   * @throws InputError
+   */
+  async listen(): Promise<void> {
+    const { address, logger } = this.#options;
+    await listenPrivately(this.#server, address);
+    this.#server.on('error', error =>
+      logger.warn(
+        `The local proxy to Lakebase lost a client: ${error.message}`,
+      ),
+    );
+    logger.info(
+      'Plugins that connect to the database by themselves are served at ' +
+        socketPath(address),
+    );
+  }
+
+  /** Ends every session: queries in flight get a while to finish. */
+  async close(): Promise<void> {
+    const over = new Promise(resolve => this.#server.close(resolve));
+    this.#sessions.forEach(session => session.finish());
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise(resolve => {
+      timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.all([over, this.#upstream.close()]), patience]);
+    clearTimeout(timer);
+    this.#sessions.forEach(session => session.cutOff());
+    this.#upstream.cutOff();
+  }
+
+  #accept(client: Socket): void {
+    const session = new Session({
+      client,
+      upstream: this.#upstream,
+      patienceMs: this.#options.connectTimeoutMs,
+      knowsKey: key => [...this.#sessions].some(other => other.isKnownBy(key)),
+    });
+    this.#sessions.add(session);
+    client.once('close', () => this.#sessions.delete(session));
+    // Not awaited: it never fails, and ends with its socket.
+    void session.serve();
+  }
+}

@@ -1,0 +1,123 @@
+import type { Socket } from 'node:net';
+import type { ClientConfig } from 'pg';
+import { Attempts } from '../attempts';
+import {
+  KnexPgClient,
+  openConnection,
+  TokenSource,
+  trackSockets,
+} from '../openConnection';
+import type { PgConnection } from '../pluginDatabase';
+import type { ConnectionTarget } from '../postgresFaults';
+import { GuestClient, GuestSettings, requestCancel } from './guestClient';
+import type { StartupParameters } from './wire';
+
+/** The database that Backstage's own connector creates others from. */
+const STOCK_ADMIN_DATABASE = 'postgres';
+
+export interface UpstreamOptions {
+  /** Its database is the one to create others from. */
+  connection: PgConnection;
+  role?: string;
+  connectTimeoutMs: number;
+  tokens: TokenSource;
+  /** Host name of the endpoint, for when the configuration has none. */
+  findHost: () => Promise<string>;
+  /** Login name, for when the configuration has none. */
+  defaultUser: () => string;
+}
+
+/** Opens sessions on the endpoint for the clients of the local proxy. */
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #attempts = new Attempts();
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Logs in with a live credential, and with what else the client asks for.
+   *
+   * @throws LakebaseError
+   */
+  async open(
+    parameters: StartupParameters,
+    clientGone: AbortSignal,
+  ): Promise<GuestClient> {
+    const { tokens } = this.#options;
+    const target = await this.#target(parameters.get('database'));
+    const { host, port, user, database } = target;
+    const startup = new Map(parameters)
+      .set('user', user)
+      .set('database', database);
+
+    return this.#run(`connection to ${host}:${port}`, async stop => {
+      const { settings, createSocket } = this.#settings(target);
+      const client = await openConnection(guest({ ...settings, startup }), {
+        tokens,
+        target,
+        createSocket,
+        signal: AbortSignal.any([stop, clientGone]),
+      });
+      return client as GuestClient;
+    });
+  }
+
+  async cancel(key: Buffer): Promise<void> {
+    const target = await this.#target();
+    const { settings, createSocket } = this.#settings(target);
+    await this.#run('cancel request', signal =>
+      requestCancel({ ...settings, stream: createSocket }, key, signal),
+    );
+  }
+
+  /** Ends logins under way, and waits for the end of the sessions. */
+  async close(): Promise<void> {
+    await this.#attempts.stop();
+    const ends = [...this.#sockets].map(
+      socket => new Promise(resolve => socket.once('close', resolve)),
+    );
+    await Promise.all(ends);
+  }
+
+  cutOff(): void {
+    this.#sockets.forEach(socket => socket.destroy());
+  }
+
+  #run<T>(purpose: string, operation: (signal: AbortSignal) => Promise<T>) {
+    const { connectTimeoutMs } = this.#options;
+    return this.#attempts.run(purpose, connectTimeoutMs, operation);
+  }
+
+  async #target(asked = STOCK_ADMIN_DATABASE): Promise<ConnectionTarget> {
+    const { connection, role } = this.#options;
+    const { database } = connection;
+    return {
+      host: connection.host ?? (await this.#options.findHost()),
+      port: connection.port,
+      user: connection.user ?? this.#options.defaultUser(),
+      database: asked === STOCK_ADMIN_DATABASE ? database : asked,
+      role,
+    };
+  }
+
+  #settings({ host, user, database }: ConnectionTarget) {
+    const { connection } = this.#options;
+    const settings = { ...connection, host, user, database } as ClientConfig;
+    const createTracked = trackSockets(settings, this.#sockets);
+    // Whether the process goes on is for the client at the other end to say.
+    const createSocket = () => createTracked().unref();
+    return { settings, createSocket };
+  }
+}
+
+/** What `openConnection` expects of Knex; the rest is the client's concern. */
+const guest = (settings: GuestSettings): KnexPgClient => ({
+  driver: { Client: GuestClient },
+  connectionSettings: settings,
+  version: 'unasked',
+  checkVersion: () => Promise.resolve(''),
+  setSchemaSearchPath: () => Promise.resolve(),
+});
