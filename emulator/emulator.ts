@@ -1,15 +1,22 @@
 import type { QueryResultRow } from 'pg';
 import { Branch, DATABASE, type RoleOptions } from './branch';
 import { serverCertificate, writeCaFile } from './certificates';
+import { Catalog, ENDPOINT } from './controlPlane/catalog';
 import { ControlPlane } from './controlPlane/controlPlane';
-import { ENDPOINT } from './controlPlane/resources';
-import { Workspace, type ServicePrincipal } from './controlPlane/workspace';
+import { Instance } from './controlPlane/instances';
+import {
+  Workspace,
+  type ServicePrincipal,
+  type User,
+} from './controlPlane/workspace';
 import { CredentialAuthority } from './credentialAuthority';
 import { Gateway } from './gateway/gateway';
+import { IdentityProvider } from './identityProvider';
 import type { PostgresServer } from './postgres/postgresServer';
 import { ServerClock } from './serverClock';
 
 const HOUR_MS = 3_600_000;
+const INSTANCE = 'backstage-instance';
 
 export interface EmulatorOptions {
   postgres: PostgresServer;
@@ -21,12 +28,16 @@ export interface EmulatorOptions {
   port?: number;
 }
 
-/** Lakebase on one machine: a workspace's REST API and one endpoint. */
+/** Lakebase on one machine: a workspace's REST API and its endpoints. */
 export interface Emulator {
   controlPlane: ControlPlane;
   gateway: Gateway;
   ca: { cert: string; certFile: string };
   endpoint: string;
+  /** The name of a Provisioned instance, behind the same gateway. */
+  instance: string;
+  /** The company's own, whose tokens federation policies may trust. */
+  identityProvider: IdentityProvider;
   /** Its client id is also the name of its role, which may create databases. */
   servicePrincipal: ServicePrincipal;
   createRole(name: string, options?: RoleOptions): Promise<void>;
@@ -34,6 +45,11 @@ export interface Emulator {
   addServicePrincipal(options?: {
     role?: false | { attributes?: string };
   }): Promise<ServicePrincipal>;
+  /** A person, whose e-mail address is also the name of the role. */
+  addUser(options: {
+    email: string;
+    role?: false | { attributes?: string };
+  }): Promise<User>;
   /** Runs as superuser, in `databricks_postgres` unless told otherwise. */
   query(
     sql: string,
@@ -51,7 +67,19 @@ export async function startEmulator(
   const authority = await CredentialAuthority.create(clock);
   const { cert, certFile, remove: removeCaFile } = await writeCaFile();
   const branch = await Branch.create(options.postgres);
-  const gateway = await Gateway.start({ authority, branch });
+  const catalog = new Catalog(() => ({
+    host: gateway.host,
+    state: gateway.compute.awake ? 'ACTIVE' : 'IDLE',
+  }));
+  const gateway = await Gateway.start({
+    authority,
+    branch,
+    isDisabled: host => catalog.isDisabled(host),
+  });
+  const identityProvider = await IdentityProvider.create(
+    clock,
+    () => controlPlane.url,
+  );
   const controlPlane = await ControlPlane.start({
     certificate: options.https ? await serverCertificate('valid') : undefined,
     port: options.port,
@@ -60,10 +88,9 @@ export async function startEmulator(
     clock,
     workspace,
     authority,
-    compute: () => ({
-      host: gateway.host,
-      state: gateway.compute.awake ? 'ACTIVE' : 'IDLE',
-    }),
+    catalog,
+    instance: new Instance(INSTANCE, () => gateway.host),
+    identityProvider,
   });
 
   const addServicePrincipal: Emulator['addServicePrincipal'] = async ({
@@ -74,16 +101,25 @@ export async function startEmulator(
     return principal;
   };
 
+  const addUser: Emulator['addUser'] = async ({ email, role = {} }) => {
+    const user = workspace.addUser(email);
+    if (role) await branch.createRole(user.userName, role);
+    return user;
+  };
+
   return {
     controlPlane,
     gateway,
     ca: { cert, certFile },
     endpoint: ENDPOINT,
+    instance: INSTANCE,
+    identityProvider,
     servicePrincipal: await addServicePrincipal({
       role: { attributes: 'CREATEDB' },
     }),
     createRole: (name, roleOptions) => branch.createRole(name, roleOptions),
     addServicePrincipal,
+    addUser,
     query: (sql, params, database = DATABASE) =>
       branch.query(sql, params, database),
     stop: async () => {

@@ -3,12 +3,19 @@ export { startEmulator, type Emulator, type EmulatorOptions } from './emulator';
 export type { RoleOptions } from './branch';
 export type { TlsMode } from './certificates';
 export type { Call } from './controlPlane/callLog';
+export type { Catalog } from './controlPlane/catalog';
 export type { ControlPlane } from './controlPlane/controlPlane';
 export type { Fault } from './controlPlane/faults';
+export type { EndpointSettings } from './controlPlane/resources';
 export type { Route } from './controlPlane/routes';
-export type { ServicePrincipal } from './controlPlane/workspace';
+export type { ServicePrincipal, User } from './controlPlane/workspace';
 export type { SuspendOptions } from './gateway/compute';
 export type { Gateway, Login, RefusedLogin } from './gateway/gateway';
+export {
+  GITHUB_SUBJECT,
+  type IdentityProvider,
+  type IdTokenOptions,
+} from './identityProvider';
 export {
   REFUSALS,
   type RefusalKind,

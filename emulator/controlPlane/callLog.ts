@@ -7,6 +7,8 @@ export interface Call {
   route?: Route;
   method: string;
   path: string;
+  /** Absent: none was given. */
+  query?: Record<string, string>;
   at: number;
   /** Absent: not answered. */
   status?: number;
@@ -22,12 +24,14 @@ export class CallLog {
   readonly calls: Call[] = [];
   readonly #events = new EventEmitter();
 
-  add(request: IncomingMessage, path: string, body: string): Call {
+  add(request: IncomingMessage, url: URL, body: string): Call {
+    const { pathname: path, search, searchParams } = url;
     const method = request.method!;
     const call: Call = {
       route: routeOf(method, path),
       method,
       path,
+      query: search ? Object.fromEntries(searchParams) : undefined,
       at: Date.now(),
       authorization: request.headers.authorization?.split(' ')[0],
       body: withoutSecrets(parseBody(request, body)),

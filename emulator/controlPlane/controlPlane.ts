@@ -7,14 +7,19 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 import type { CredentialAuthority } from '../credentialAuthority';
+import type { IdentityProvider } from '../identityProvider';
 import { listenOnLoopback, type LoopbackListener } from '../loopback';
 import type { ServerClock } from '../serverClock';
 import { CallLog, parseBody, type Call } from './callLog';
+import type { Catalog } from './catalog';
 import { applyFault, FaultScript, type Fault, type Outcome } from './faults';
-import { usualReply, type Platform } from './replies';
-import type { Compute } from './resources';
+import { Federation } from './federation';
+import type { Instance } from './instances';
+import type { Platform } from './platform';
+import { usualReply } from './replies';
 import type { Route } from './routes';
 import type { Workspace } from './workspace';
+import { tokenEndpoint } from './workspaceTokens';
 
 export interface ControlPlaneOptions {
   /** Serves https with this certificate, else http. */
@@ -25,7 +30,9 @@ export interface ControlPlaneOptions {
   clock: ServerClock;
   workspace: Workspace;
   authority: CredentialAuthority;
-  compute: () => Compute;
+  catalog: Catalog;
+  instance: Instance;
+  identityProvider: IdentityProvider;
 }
 
 /** The workspace's REST API, as far as a client of Lakebase needs it. */
@@ -35,7 +42,11 @@ export class ControlPlane implements Platform {
   workspaceTokenLifeMs: number;
   readonly workspace: Workspace;
   readonly authority: CredentialAuthority;
-  readonly compute: () => Compute;
+  /** Projects, branches and endpoints. */
+  readonly catalog: Catalog;
+  readonly instance: Instance;
+  readonly identityProvider: IdentityProvider;
+  readonly federation: Federation;
   readonly #clock: ServerClock;
   readonly #certificate?: { key: string; cert: string };
   readonly #log = new CallLog();
@@ -57,7 +68,10 @@ export class ControlPlane implements Platform {
     this.workspaceTokenLifeMs = options.workspaceTokenLifeMs;
     this.workspace = options.workspace;
     this.authority = options.authority;
-    this.compute = options.compute;
+    this.catalog = options.catalog;
+    this.instance = options.instance;
+    this.identityProvider = options.identityProvider;
+    this.federation = new Federation(options.identityProvider);
     this.#clock = options.clock;
     this.#certificate = options.certificate;
   }
@@ -111,8 +125,37 @@ export class ControlPlane implements Platform {
     this.workspace.revokeTokens();
   }
 
-  createPersonalAccessToken(clientId: string): string {
-    return this.workspace.issueToken(clientId, Infinity, 'dapi');
+  /** Of any identity: what the CLI or a company's own hook would hand out. */
+  issueWorkspaceToken(
+    userName: string,
+    { lifeMs = this.workspaceTokenLifeMs }: { lifeMs?: number } = {},
+  ): string {
+    return this.workspace.issueToken(userName, lifeMs);
+  }
+
+  createPersonalAccessToken(userName: string): string {
+    return this.workspace.issueToken(userName, Infinity, 'dapi');
+  }
+
+  /**
+   * Lets this subject of the identity provider in: as the service principal
+   * `clientId`, which the caller must name then; or, account-wide, as the
+   * identity that is called like the subject, unless `userName` tells another.
+   */
+  addFederationPolicy({
+    clientId,
+    subject,
+    userName = clientId ?? subject,
+    audience = tokenEndpoint(this.url),
+  }: {
+    clientId?: string;
+    subject: string;
+    userName?: string;
+    audience?: string;
+  }): void {
+    this.workspace.checkIdentity(userName);
+    const { issuer } = this.identityProvider;
+    this.federation.add({ issuer, subject, audience, clientId, userName });
   }
 
   async stop(): Promise<void> {
@@ -137,14 +180,15 @@ export class ControlPlane implements Platform {
 
   async #handle(request: IncomingMessage, response: ServerResponse) {
     const body = await text(request);
-    const { pathname } = new URL(request.url!, this.url);
-    const call = this.#log.add(request, pathname, body);
+    const url = new URL(request.url!, this.url);
+    const call = this.#log.add(request, url, body);
     response.once('finish', () =>
       this.#log.answered(call, response.statusCode),
     );
     this.#send(
       await this.#outcomeOf(call, {
-        path: pathname,
+        path: url.pathname,
+        query: url.searchParams,
         headers: request.headers,
         body: parseBody(request, body) ?? {},
       }),

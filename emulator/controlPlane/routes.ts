@@ -2,12 +2,18 @@ export type Route =
   | 'discovery'
   | 'token'
   | 'credentials'
+  | 'projects'
   | 'project'
   | 'branches'
   | 'branch'
   | 'endpoints'
   | 'endpoint'
-  | 'me';
+  | 'me'
+  /** Of Lakebase Provisioned. */
+  | 'instance'
+  | 'instanceCredentials'
+  /** Not the workspace's: GitHub's, where a workflow asks for its id token. */
+  | 'githubIdToken';
 
 const API = '/api/2.0/postgres';
 
@@ -16,11 +22,15 @@ const PATTERNS: [Route, method: string, path: RegExp][] = [
   ['token', 'POST', /^\/oidc\/v1\/token$/],
   ['me', 'GET', /^\/api\/2\.0\/preview\/scim\/v2\/Me$/],
   ['credentials', 'POST', /^\/api\/2\.0\/postgres\/credentials$/],
+  ['projects', 'GET', resource('projects')],
   ['project', 'GET', resource('projects/*')],
   ['branches', 'GET', resource('projects/*/branches')],
   ['branch', 'GET', resource('projects/*/branches/*')],
   ['endpoints', 'GET', resource('projects/*/branches/*/endpoints')],
   ['endpoint', 'GET', resource('projects/*/branches/*/endpoints/*')],
+  ['instance', 'GET', /^\/api\/2\.0\/database\/instances\/[^/]+$/],
+  ['instanceCredentials', 'POST', /^\/api\/2\.0\/database\/credentials$/],
+  ['githubIdToken', 'GET', /^\/github\/idtoken$/],
 ];
 
 function resource(pattern: string): RegExp {

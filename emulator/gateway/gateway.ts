@@ -29,6 +29,8 @@ export interface RefusedLogin {
 export interface GatewayOptions {
   authority: CredentialAuthority;
   branch: Branch;
+  /** Whether what is behind this host takes no connections. */
+  isDisabled: (host: string) => boolean;
 }
 
 interface GatewayEvents {
@@ -56,6 +58,10 @@ interface ScriptedRefusal {
  */
 export class Gateway extends EventEmitter<GatewayEvents> {
   readonly host = 'localhost';
+  /** Leads here as well: names are compared without regard to case. */
+  readonly otherHost = 'LOCALHOST';
+  /** What each client called the gateway, as far as it told. */
+  readonly serverNames: string[] = [];
   readonly logins: Login[] = [];
   readonly refusals: RefusedLogin[] = [];
   readonly compute = new Compute();
@@ -70,6 +76,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
 
   readonly authority: CredentialAuthority;
   readonly branch: Branch;
+  readonly isDisabled: (host: string) => boolean;
 
   readonly #sessions = new Set<Session>();
   #scripted: ScriptedRefusal[] = [];
@@ -88,6 +95,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     super();
     this.authority = options.authority;
     this.branch = options.branch;
+    this.isDisabled = options.isDisabled;
   }
 
   get port(): number {

@@ -34,6 +34,7 @@ export class Session {
   user = '';
   database = '';
   readonly #gateway: Gateway;
+  #serverName?: string;
   #socket: Socket;
   #upstream?: Upstream;
 
@@ -155,6 +156,9 @@ export class Session {
     // The types know servername on the client's side only.
     const { servername } = this.#socket as { servername?: string | false };
     if (this.#gateway.requireSni && !servername) throw new Refusal('noSni');
+    if (!servername) return;
+    this.#gateway.serverNames.push(servername);
+    this.#serverName = servername;
   }
 
   async #checkLogin(password: string): Promise<string> {
@@ -165,6 +169,8 @@ export class Session {
       await this.#gateway.authority.check(password);
     if (problem) throw new Refusal(problem);
     if (subject !== this.user) throw new Refusal('wrongIdentity');
+    if (this.#serverName && this.#gateway.isDisabled(this.#serverName))
+      throw new Refusal('externalAuthorization');
 
     await this.#awaitCompute();
     const role = await this.#gateway.branch.role(this.user);

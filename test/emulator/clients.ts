@@ -48,7 +48,14 @@ interface ReplyBody {
   message: string;
   details: { request_id: string }[];
   userName: string;
+  value: string;
+  expiration_time: string;
+  projects: { name: string }[];
+  branches: { name: string }[];
   endpoints: { name: string }[];
+  next_page_token?: string;
+  uid: string;
+  read_write_dns: string;
   status: {
     default_branch: string;
     hosts: { host: string };
@@ -63,6 +70,13 @@ export async function fetchJson(url: string, init?: RequestInit) {
     headers: response.headers,
     body: (await response.json()) as ReplyBody,
   };
+}
+
+/** Asks the control plane as whoever this workspace token belongs to. */
+export function get({ controlPlane }: Emulator, path: string, token: string) {
+  return fetchJson(controlPlane.url + path, {
+    headers: { authorization: `Bearer ${token}` },
+  });
 }
 
 export function requestToken(
@@ -86,6 +100,24 @@ export async function workspaceToken(
 ): Promise<string> {
   const { body } = await requestToken(emulator, principal);
   return body.access_token;
+}
+
+/** Trades a token of an identity provider; `undefined` leaves a field out. */
+export function exchangeToken(
+  { controlPlane }: Emulator,
+  fields: Record<string, string | undefined>,
+) {
+  const form = {
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    scope: 'all-apis',
+    ...fields,
+  };
+  const given = Object.entries(form).filter(([, value]) => value !== undefined);
+  return fetchJson(`${controlPlane.url}/oidc/v1/token`, {
+    method: 'POST',
+    body: new URLSearchParams(given),
+  });
 }
 
 export function requestCredential(
