@@ -147,7 +147,7 @@ describe.each([
   ['schema', schemaMode, 'databricks_postgres'],
 ])('RBAC with a %s per plugin', (_, mode: JsonObject, rbacDatabase) => {
   it('decides by its policies, across rotations and a restart', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 4_000 });
+    const emulator = await start.emulator({ credentialLifeMs: 12_000 });
     const database = withLocalProxy(emulator, mode);
     const first = await startBackend(database);
 
