@@ -13,8 +13,10 @@ import {
   pluginLakebaseSchema,
   WorkspaceBlock,
 } from './configSchema';
-import type { WorkspaceSettings } from './databricks/workspace';
-import { isLoopback } from './loopback';
+import type { WorkspaceSettings } from './databricks/identity';
+import { isId, parseEndpointName } from './endpointName';
+import { readWorkspaceSettings } from './identityConfig';
+import { Env, trimmed } from './identitySources';
 
 export const DATABASE_KEY = 'backend.database';
 
@@ -37,21 +39,24 @@ const MAX_DURATION_MS = 24 * 60 * 60_000;
 const MIN_LIFETIME_MS = 5 * 60_000;
 const MAX_LIFETIME_MS = 60 * 60_000;
 
-type Env = Record<string, string | undefined>;
-
 /** A setting with the place where it was found, for messages. */
 export interface Sourced<T> {
   value: T;
   source: string;
 }
 
+export type EndpointSetting = Sourced<string> & {
+  kind: 'endpoint' | 'instance';
+};
+
 /** What `lakebase` of the base or of a plugin says, checked and completed. */
 export interface LakebaseConfig {
-  endpoint: Sourced<string>;
+  /** Its name, or that of a Provisioned instance. */
+  endpoint: EndpointSetting;
   workspaceHost: Sourced<string>;
   /**
-   * Reads the secret anew, since secrets are replaced on disk; host and client
-   * id stay what they were at start.
+   * Reads secrets anew, since they are replaced on disk; host and login
+   * stay what they were at start.
    *
    * @throws InputError
    */
@@ -85,21 +90,23 @@ export function readLakebaseConfig(
 ): LakebaseConfig {
   const blocks = readBlocks(rootConfig, pluginId);
   const { shared } = blocks;
-  const atStart = readWorkspaceSettings(blocks, env);
+  const { key, block } = workspaceOf(blocks);
+  const atStart = readWorkspaceSettings(key, block, env);
   const readWorkspace = () => {
-    const now = readWorkspaceSettings(readBlocks(rootConfig, pluginId), env);
-    if (now.clientId !== atStart.clientId) {
+    const workspace = workspaceOf(readBlocks(rootConfig, pluginId));
+    const now = readWorkspaceSettings(workspace.key, workspace.block, env);
+    if (loginOf(now) !== loginOf(atStart)) {
       throw new InputError(
-        `The client id of ${atStart.identityKeys} has changed, but open pools ` +
+        `The identity of ${atStart.identityKeys} has changed, but open pools ` +
           'log in as the former one. Restart to follow',
       );
     }
-    return { ...atStart, clientSecret: now.clientSecret };
+    return { ...now, host: atStart.host, hostKey: atStart.hostKey };
   };
 
   return {
     endpoint: readEndpoint(blocks, env),
-    workspaceHost: readWorkspaceHost(workspaceOf(blocks), env),
+    workspaceHost: { value: atStart.host, source: atStart.hostKey },
     readWorkspace,
     credentialLifetimeMs: readLifetime(shared),
     adminDatabase: trimmed(shared.adminDatabase) ?? DEFAULT_DATABASE,
@@ -116,6 +123,9 @@ export function readLakebaseConfig(
     ),
   };
 }
+
+/** Whose login name it is, as far as settings can tell. */
+const loginOf = ({ clientId, method }: WorkspaceSettings) => clientId ?? method;
 
 function readBlocks(rootConfig: Config, pluginId?: string): Blocks {
   const shared = readBlock(rootConfig, LAKEBASE_KEY, lakebaseSchema) ?? {};
@@ -154,103 +164,54 @@ const workspaceOf = ({ shared, own, key }: Blocks): Workspace =>
     ? { key: `${key}.workspace`, block: own.workspace }
     : { key: `${LAKEBASE_KEY}.workspace`, block: shared.workspace ?? {} };
 
-const ID = '[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?';
-const ENDPOINT = new RegExp(`^projects/${ID}/branches/${ID}/endpoints/${ID}$`);
-
-function readEndpoint({ shared, own, key }: Blocks, env: Env): Sourced<string> {
-  const endpoint = pick(
-    [`${key}.endpoint`, own?.endpoint],
-    [`${LAKEBASE_KEY}.endpoint`, shared.endpoint],
-    ['LAKEBASE_ENDPOINT', env.LAKEBASE_ENDPOINT],
-  );
+function readEndpoint(blocks: Blocks, env: Env): EndpointSetting {
+  const { shared, own, key } = blocks;
+  const ofPlugin = pick([`${key}.endpoint`, own?.endpoint]);
+  const ofBlock = pick([`${LAKEBASE_KEY}.endpoint`, shared.endpoint]);
+  const instance = pick([`${LAKEBASE_KEY}.instance`, shared.instance]);
+  if (ofBlock && instance) {
+    throw new InputError(
+      `${ofBlock.source} and ${instance.source} name two databases. Remove ` +
+        'one of them',
+    );
+  }
+  if (instance && !ofPlugin) {
+    if (shared.credential?.lifetime !== undefined) {
+      throw new InputError(
+        `${LAKEBASE_KEY}.credential.lifetime has no effect on the credentials ` +
+          `of an instance (${instance.source}). Remove it`,
+      );
+    }
+    return { ...instance, kind: 'instance' };
+  }
+  const endpoint = ofPlugin ?? ofBlock ?? endpointFrom(env);
   if (!endpoint) {
     throw new InputError(
-      `${key}.endpoint is missing. Set it, or LAKEBASE_ENDPOINT, to ` +
-        'the path of the endpoint: projects/P/branches/B/endpoints/E',
+      `${key}.endpoint is missing. Set it, or LAKEBASE_ENDPOINT, to the name ` +
+        'of the endpoint: projects/P, projects/P/branches/B or ' +
+        'projects/P/branches/B/endpoints/E',
     );
   }
-  if (!ENDPOINT.test(endpoint.value)) {
-    throw new InputError(
-      `${endpoint.source} is not the path of an endpoint. Expected ` +
-        'projects/P/branches/B/endpoints/E, each an id of 1 to 63 lower-case ' +
-        `letters, digits and hyphens, but got '${endpoint.value}'`,
-    );
-  }
-  return endpoint;
+  parseEndpointName(endpoint.value, endpoint.source);
+  return { ...endpoint, kind: 'endpoint' };
 }
 
-function readWorkspaceHost(
-  { key, block }: Workspace,
-  env: Env,
-): Sourced<string> {
-  const host = pick(
-    [`${key}.host`, block.host],
-    ['DATABRICKS_HOST', env.DATABRICKS_HOST],
-  );
-  if (!host) {
+/** Some tools put a bare id there, and the rest into other variables. */
+function endpointFrom(env: Env): Sourced<string> | undefined {
+  const endpoint = pick(['LAKEBASE_ENDPOINT', env.LAKEBASE_ENDPOINT]);
+  if (!endpoint || !isId(endpoint.value)) return endpoint;
+  const project = trimmed(env.LAKEBASE_PROJECT_ID);
+  const branch = trimmed(env.LAKEBASE_BRANCH_ID);
+  if (!project || !branch) {
     throw new InputError(
-      `${key}.host is missing. Set it, or DATABRICKS_HOST, ` +
-        "to the workspace's URL, such as https://dbc-1234.cloud.databricks.com",
+      `LAKEBASE_ENDPOINT is the bare id '${endpoint.value}'. Set it to ` +
+        'projects/P/branches/B/endpoints/E, or set LAKEBASE_PROJECT_ID and ' +
+        'LAKEBASE_BRANCH_ID, too',
     );
   }
-  return { ...host, value: workspaceOrigin(host) };
-}
-
-function workspaceOrigin({ value, source }: Sourced<string>): string {
-  const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
-  const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
-  if (!url || url.username || url.password) {
-    throw new InputError(
-      `${source} is not the URL of a workspace, such as ` +
-        'https://dbc-1234.cloud.databricks.com',
-    );
-  }
-  const secure =
-    url.protocol === 'https:' ||
-    (url.protocol === 'http:' && isLoopback(url.hostname));
-  if (!secure) {
-    throw new InputError(
-      `${source} must start with https://, since the client secret is sent ` +
-        'there. Plain http is accepted to a loopback address only',
-    );
-  }
-  return url.origin;
-}
-
-/** Client id and secret come from one source, the block before the environment. */
-function readWorkspaceSettings(blocks: Blocks, env: Env): WorkspaceSettings {
-  const workspace = workspaceOf(blocks);
-  const { key, block } = workspace;
-  const own = {
-    id: trimmed(block.clientId),
-    secret: trimmed(block.clientSecret),
-  };
-  const inBlock = own.id !== undefined || own.secret !== undefined;
-  const { id, secret } = inBlock
-    ? own
-    : {
-        id: trimmed(env.DATABRICKS_CLIENT_ID),
-        secret: trimmed(env.DATABRICKS_CLIENT_SECRET),
-      };
-  const [idKey, secretKey] = inBlock
-    ? [`${key}.clientId`, `${key}.clientSecret`]
-    : ['DATABRICKS_CLIENT_ID', 'DATABRICKS_CLIENT_SECRET'];
-
-  if (id === undefined || secret === undefined) {
-    const missing = id === undefined ? 'clientId' : 'clientSecret';
-    throw new InputError(
-      `${key}.${missing} is missing. Set clientId and ` +
-        'clientSecret there, or leave both out and set DATABRICKS_CLIENT_ID ' +
-        'and DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal',
-    );
-  }
-  const host = readWorkspaceHost(workspace, env);
   return {
-    host: host.value,
-    hostKey: host.source,
-    clientId: id,
-    clientSecret: secret,
-    identityKeys: `${idKey} and ${secretKey}`,
+    value: `projects/${project}/branches/${branch}/endpoints/${endpoint.value}`,
+    source: 'LAKEBASE_ENDPOINT with LAKEBASE_PROJECT_ID and LAKEBASE_BRANCH_ID',
   };
 }
 
@@ -292,9 +253,6 @@ function readDuration(block: LakebaseBlock, key: string): number | undefined {
     );
   }
 }
-
-/** Blanks around a value, or in place of one, come from files and shells. */
-const trimmed = (value: string | undefined) => value?.trim() || undefined;
 
 function pick(
   ...candidates: [source: string, value: string | undefined][]

@@ -23,8 +23,9 @@ const endpoint = z
   .string()
   .optional()
   .describe(
-    'Resource path of the endpoint: projects/P/branches/B/endpoints/E. ' +
-      'LAKEBASE_ENDPOINT when left out.',
+    'Name of the endpoint: projects/P, projects/P/branches/B or ' +
+      'projects/P/branches/B/endpoints/E. What is left out of it is looked ' +
+      'up. LAKEBASE_ENDPOINT when left out as a whole.',
   );
 
 const workspace = z.strictObject({
@@ -33,26 +34,72 @@ const workspace = z.strictObject({
     .optional()
     .describe(
       'URL of the Databricks workspace; https when it has no scheme. ' +
-        'DATABRICKS_HOST when left out.',
+        'DATABRICKS_HOST, or that of the profile, when left out.',
     ),
   clientId: z
     .string()
     .optional()
     .describe(
       'Application id of the service principal. DATABRICKS_CLIENT_ID ' +
-        'when left out together with clientSecret.',
+        'when left out together with all else that identifies it.',
     ),
   clientSecret: z
     .string()
     .optional()
-    .describe('OAuth secret of the service principal.')
+    .describe('OAuth secret of the service principal (oauth-m2m).')
     .meta({ visibility: 'secret' }),
+  token: z
+    .string()
+    .optional()
+    .describe('Personal access token (pat).')
+    .meta({ visibility: 'secret' }),
+  oidcTokenFile: z
+    .string()
+    .optional()
+    .describe(
+      'File with an id token of a trusted identity provider (file-oidc). It ' +
+        'is read at every exchange.',
+    ),
+  oidcTokenEnv: z
+    .string()
+    .optional()
+    .describe(
+      'Environment variable with an id token of a trusted identity provider ' +
+        '(env-oidc). DATABRICKS_OIDC_TOKEN when left out.',
+    ),
+  audience: z
+    .string()
+    .optional()
+    .describe(
+      'Whom an id token is made out to. The URL at which it is exchanged, ' +
+        'when left out.',
+    ),
+  profile: z
+    .string()
+    .optional()
+    .describe(
+      'Profile of ~/.databrickscfg, or of the file that ' +
+        'DATABRICKS_CONFIG_FILE names.',
+    ),
+  authType: z
+    .string()
+    .optional()
+    .describe(
+      'The method, by the name that Databricks gives it, where it does not ' +
+        'follow from the other keys: oauth-m2m, pat, file-oidc, env-oidc, ' +
+        'github-oidc or databricks-cli; or external, for a service of the ' +
+        'backend that gets the tokens.',
+    ),
 });
 
 /** The block `backend.database.lakebase`; also the source of config.schema.json. */
 export const lakebaseSchema = z
   .strictObject({
     endpoint,
+    instance: z
+      .string()
+      .optional()
+      .describe('Name of a Provisioned instance, in place of an endpoint.'),
     workspace: workspace
       .optional()
       .describe('The workspace that mints the credentials, and as whom.'),

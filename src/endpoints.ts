@@ -27,8 +27,13 @@ export function readEndpoints(rootConfig: Config, env: Env): EndpointUse[] {
   const found = new Map<string, EndpointUse>();
   const useOf = (pluginId?: string): EndpointUse => {
     const config = readLakebaseConfig(rootConfig, env, pluginId);
-    const { host, clientId } = config.readWorkspace();
-    const key = JSON.stringify([config.endpoint.value, host, clientId]);
+    const { host, method, clientId, identityKeys } = config.readWorkspace();
+    const key = JSON.stringify([
+      config.endpoint.value,
+      host,
+      // Without an id, only the place of its secret tells an identity.
+      clientId ?? [method, identityKeys],
+    ]);
     const use = found.get(key) ?? { config, base: false, plugins: [] };
     found.set(key, use);
     return use;

@@ -28,6 +28,7 @@ const PASSES_BY_ITSELF = {
   'database-missing': false,
   'database-read-only': false,
   'database-host-missing': false,
+  'branch-changed': false,
   'role-missing': false,
   'login-refused': false,
   'grant-missing': false,

@@ -4,8 +4,10 @@
  * @packageDocumentation
  */
 
+export type { LakebaseWorkspaceTokenService } from './databricks/identity';
 export { LakebaseError, type LakebaseErrorCode } from './errors';
 export {
   lakebaseDatabaseServiceFactory,
   lakebaseFeatureLoader as default,
+  lakebaseWorkspaceTokenServiceRef,
 } from './module';

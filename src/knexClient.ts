@@ -4,8 +4,10 @@ import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
+import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from './migrations';
 import {
+  following,
   KnexPgClient,
   openConnection,
   TokenSource,
@@ -30,6 +32,8 @@ export interface KnexClientOptions {
   attempts: Attempts;
   /** Gets every socket that is open. */
   sockets: Set<Socket>;
+  /** Left out where the configuration says the host. */
+  address?: EndpointAddress;
 }
 
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
@@ -64,7 +68,10 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     configurable: true,
   });
 
-  const createSocket = trackSockets(client.connectionSettings, sockets);
+  const settings = client.connectionSettings;
+  const createSocket = trackSockets(settings, target, sockets);
+  const { address } = options;
+  const relocate = address && following(address, settings, target);
   // Bounds what transaction clients open by themselves.
   client.connectionSettings.connectionTimeoutMillis ??=
     options.connectTimeoutMs;
@@ -79,6 +86,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
           tokens,
           target,
           createSocket,
+          relocate,
           signal,
         }),
     );

@@ -9,6 +9,7 @@ import { isOnLakebase } from './activation';
 import { bypassingPluginsWarning } from './bypassingPlugins';
 import { changesFromStock, divisionModeNote } from './changesFromStock';
 import { LAKEBASE_KEY } from './config';
+import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { readEndpoints } from './endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
 import { readSkipMigrations } from './pluginDatabase';
@@ -20,6 +21,8 @@ export interface LakebaseOptions {
   lifecycle: RootLifecycleService;
   metadata: RootInstanceMetadataService;
   env: Record<string, string | undefined>;
+  /** Where tokens come from with `authType: external`. */
+  workspaceTokens?: LakebaseWorkspaceTokenService;
 }
 
 /** What the plugins share: the endpoints with their credentials and pools. */
@@ -30,11 +33,13 @@ export class Lakebase {
    * @throws InputError that names the key and the remedy.
    */
   static create(options: LakebaseOptions): Lakebase {
-    const { rootConfig, env, lifecycle } = options;
+    const { rootConfig, env, lifecycle, workspaceTokens } = options;
     const logger = options.logger.child({ service: 'lakebase' });
     const lakebase = new Lakebase({ ...options, logger });
     for (const use of readEndpoints(rootConfig, env)) {
-      const endpoint = new LakebaseEndpoint({ rootConfig, use, logger, env });
+      const endpoint = new LakebaseEndpoint({
+        ...{ rootConfig, use, logger, env, workspaceTokens },
+      });
       lakebase.#endpoints.push(endpoint);
       if (use.base) lakebase.#base = endpoint;
       for (const id of use.plugins) lakebase.#named.set(id, endpoint);

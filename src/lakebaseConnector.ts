@@ -6,6 +6,7 @@ import { Knex } from 'knex';
 import { escapeIdentifier } from 'pg';
 import { Attempts } from './attempts';
 import { LakebaseConfig } from './config';
+import { EndpointAddress } from './endpointAddress';
 import { LakebaseError } from './errors';
 import {
   closeKnexClient,
@@ -40,7 +41,7 @@ export interface LakebaseConnectorOptions {
   /** Host name of the endpoint, for when the configuration has none. */
   findHost: (signal: AbortSignal) => Promise<string>;
   /** Login name, for when the configuration has none. */
-  defaultUser: () => string;
+  findUser: (signal: AbortSignal) => Promise<string>;
   logger: LoggerService;
 }
 
@@ -51,10 +52,16 @@ export class LakebaseConnector {
   readonly #pools = new Set<Pool>();
   readonly #attempts = new Attempts();
   readonly #admins = new Map<string, Promise<Pool>>();
-  #host?: Promise<string>;
+  /** Where connections go whose host the configuration leaves out. */
+  readonly address: EndpointAddress;
+  #user?: Promise<string>;
 
   constructor(options: LakebaseConnectorOptions) {
     this.#options = options;
+    this.address = new EndpointAddress({
+      find: () => this.#findHost(),
+      findAgain: options.findHost,
+    });
   }
 
   /**
@@ -95,22 +102,39 @@ export class LakebaseConnector {
     );
   }
 
-  /** The host that the endpoint listens on, once it has been looked up. */
-  findHost(): Promise<string> {
-    if (this.#host) return this.#host;
-    const { config, tokens, findHost } = this.#options;
-    const host = this.#attempts
-      .run('endpoint look-up', config.connectTimeoutMs, async signal => {
+  /**
+   * The login name of the identity, which is looked up by the first caller.
+   *
+   * @throws LakebaseError; the next call tries again.
+   */
+  user(): Promise<string> {
+    this.#user ??= this.#lookUp('login name', this.#options.findUser).catch(
+      error => {
+        this.#user = undefined;
+        throw error;
+      },
+    );
+    return this.#user;
+  }
+
+  #findHost(): Promise<string> {
+    return this.#lookUp('endpoint', this.#options.findHost);
+  }
+
+  #lookUp(
+    what: string,
+    find: (signal: AbortSignal) => Promise<string>,
+  ): Promise<string> {
+    const { config, tokens } = this.#options;
+    return this.#attempts.run(
+      `${what} look-up`,
+      config.connectTimeoutMs,
+      async signal => {
         // A refused identity or endpoint is then told once, by the mint.
         await tokens.token(signal);
-        return retry(() => findHost(signal), signal);
-      })
-      .catch(error => {
-        this.#host = undefined;
-        throw error;
-      });
-    this.#host = host;
-    return host;
+        return retry(() => find(signal), signal);
+      },
+    );
   }
 
   async #createClient(pluginId: string): Promise<Knex> {
@@ -134,9 +158,10 @@ export class LakebaseConnector {
   }
 
   async #openPool(database: PluginDatabase): Promise<Pool> {
-    const { tokens, logger, config, defaultUser } = this.#options;
-    const host = database.connection.host ?? (await this.findHost());
-    const user = database.connection.user ?? defaultUser();
+    const { tokens, logger, config } = this.#options;
+    const given = database.connection.host;
+    const host = given ?? (await this.address.host());
+    const user = database.connection.user ?? (await this.user());
     const target: ConnectionTarget = {
       host,
       port: database.connection.port,
@@ -157,6 +182,7 @@ export class LakebaseConnector {
       logger,
       attempts: this.#attempts,
       sockets,
+      address: given === undefined ? this.address : undefined,
     });
     const pool = { knex, sockets, target };
     this.#pools.add(pool);

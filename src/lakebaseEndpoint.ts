@@ -1,9 +1,10 @@
 import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
-import { stringifyError } from '@backstage/errors';
+import { InputError, stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
 import { DATABASE_KEY, LakebaseConfig } from './config';
 import { baseKeyOf, connectionAt } from './connectionConfig';
+import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Workspace } from './databricks/workspace';
 import type { EndpointUse } from './endpoints';
 import { isPermanent } from './errors';
@@ -22,6 +23,8 @@ export interface LakebaseEndpointOptions {
   use: EndpointUse;
   logger: LoggerService;
   env: Record<string, string | undefined>;
+  /** Where tokens come from with `authType: external`. */
+  workspaceTokens?: LakebaseWorkspaceTokenService;
 }
 
 /** One endpoint and identity: its credential, and the pools of its plugins. */
@@ -34,14 +37,18 @@ export class LakebaseEndpoint {
   readonly #localProxy?: LocalProxy;
   #inUse = false;
 
-  constructor({ rootConfig, use, logger, env }: LakebaseEndpointOptions) {
+  constructor(options: LakebaseEndpointOptions) {
+    const { rootConfig, use, logger, env, workspaceTokens } = options;
     const { config } = use;
+    checkIsProvided(config, workspaceTokens);
     this.#rootConfig = rootConfig;
     this.#use = use;
     this.#workspace = new Workspace({
       settings: config.readWorkspace,
+      external: workspaceTokens,
       endpoint: config.endpoint.value,
       endpointKey: config.endpoint.source,
+      kind: config.endpoint.kind,
       credentialLifetimeMs: config.credentialLifetimeMs,
     });
     this.#tokens = new TokenRefresher({
@@ -53,12 +60,13 @@ export class LakebaseEndpoint {
       config,
       tokens: this.#tokens,
       findHost: signal => this.#workspace.findHost(signal),
-      defaultUser: () => config.readWorkspace().clientId,
+      findUser: async signal =>
+        config.readWorkspace().clientId ?? this.#workspace.findUser(signal),
       logger,
     });
     if (use.base && config.localProxy) {
       this.#localProxy = new LocalProxy({
-        address: readLocalProxyAddress(rootConfig, env),
+        socket: readLocalProxyAddress(rootConfig, env),
         connection: {
           ...readBaseConnection(rootConfig),
           database: config.adminDatabase,
@@ -66,8 +74,8 @@ export class LakebaseEndpoint {
         role: rootConfig.getOptionalString(`${DATABASE_KEY}.role`),
         connectTimeoutMs: config.connectTimeoutMs,
         tokens: this.#tokens,
-        findHost: () => this.#connector.findHost(),
-        defaultUser: () => config.readWorkspace().clientId,
+        address: this.#connector.address,
+        defaultUser: () => this.#connector.user(),
         logger,
       });
     }
@@ -113,8 +121,9 @@ export class LakebaseEndpoint {
       member === undefined
         ? readBaseConnection(this.#rootConfig)
         : readPluginDatabase(this.#rootConfig, config, member).connection;
-    const host = connection.host ?? (await this.#connector.findHost());
-    const { clientId, identityKeys } = config.readWorkspace();
+    const host = connection.host ?? (await this.#connector.address.host());
+    const user = connection.user ?? (await this.#connector.user());
+    const { clientId, method, identityKeys } = config.readWorkspace();
     const mode = isSchemaMode(this.#rootConfig.getConfig(DATABASE_KEY))
       ? 'schema'
       : 'database';
@@ -125,9 +134,9 @@ export class LakebaseEndpoint {
       `one ${mode} each: ` +
       `endpoint ${config.endpoint.value} (${config.endpoint.source}), ` +
       `host ${host}:${connection.port} (${place('host', 'looked up')}), ` +
-      `user ${connection.user ?? clientId} (${place('user', 'the client id')}), ` +
+      `user ${user} (${place('user', clientId ? 'the client id' : 'looked up')}), ` +
       `workspace ${config.workspaceHost.value} (${config.workspaceHost.source}), ` +
-      `OAuth client of ${identityKeys}`
+      `identity ${method} (${identityKeys})`
     );
   }
 
@@ -136,6 +145,19 @@ export class LakebaseEndpoint {
     const isOwn = connectionAt(this.#rootConfig, own)[key] !== undefined;
     return `${isOwn ? own : baseKeyOf(this.#rootConfig, key)}.${key}`;
   }
+}
+
+function checkIsProvided(
+  config: LakebaseConfig,
+  workspaceTokens: LakebaseWorkspaceTokenService | undefined,
+): void {
+  const { method, identityKeys } = config.readWorkspace();
+  if (method !== 'external' || workspaceTokens) return;
+  throw new InputError(
+    `${identityKeys} is 'external', but no service gets the tokens. Add a ` +
+      'service factory for lakebaseWorkspaceTokenServiceRef to the backend, or ' +
+      'choose another identity',
+  );
 }
 
 const inWords = (ms: number) =>

@@ -8,7 +8,29 @@ import {
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
 import { isConfigured } from './activation';
+import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
+
+/** Stands for a provider, so that there may be none where none is needed. */
+const NO_PROVIDER: LakebaseWorkspaceTokenService = {
+  getToken: () => Promise.reject(new Error('Nobody provides tokens')),
+};
+
+/**
+ * Gets the tokens for the workspace's API with `authType: external`. Add a
+ * service factory for it to the backend.
+ *
+ * @public
+ */
+export const lakebaseWorkspaceTokenServiceRef =
+  createServiceRef<LakebaseWorkspaceTokenService>({
+    id: 'lakebase.workspaceToken',
+    scope: 'root',
+    defaultFactory: service =>
+      Promise.resolve(
+        createServiceFactory({ service, deps: {}, factory: () => NO_PROVIDER }),
+      ),
+  });
 
 const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
   createServiceFactory({
@@ -18,9 +40,12 @@ const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
       logger: coreServices.rootLogger,
       lifecycle: coreServices.rootLifecycle,
       metadata: coreServices.rootInstanceMetadata,
+      provider: lakebaseWorkspaceTokenServiceRef,
     },
-    factory: async deps => {
-      const lakebase = Lakebase.create({ ...deps, env: process.env });
+    factory: async ({ provider, ...deps }) => {
+      const workspaceTokens = provider === NO_PROVIDER ? undefined : provider;
+      const options = { ...deps, env: process.env, workspaceTokens };
+      const lakebase = Lakebase.create(options);
       await lakebase.prepareForBypassing();
       return lakebase;
     },

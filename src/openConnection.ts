@@ -2,7 +2,8 @@ import type { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, ClientConfig, escapeIdentifier } from 'pg';
-import { LakebaseError } from './errors';
+import type { EndpointAddress } from './endpointAddress';
+import { LakebaseError, LakebaseErrorCode } from './errors';
 import { connectFault, ConnectionTarget } from './postgresFaults';
 import { retry } from './retry';
 
@@ -28,11 +29,19 @@ export interface OpenConnectionOptions {
   tokens: TokenSource;
   target: ConnectionTarget;
   createSocket: () => Socket;
+  /** Looks up where the endpoint listens now, when it isn't where it was. */
+  relocate?: (signal: AbortSignal) => Promise<void>;
   signal: AbortSignal;
 }
 
 /** A name that does not resolve is new for a moment, or wrong for good. */
 const UNKNOWN_HOST_PATIENCE_MS = 5_000;
+
+/** What an endpoint answers that listens elsewhere now. */
+const MOVED: LakebaseErrorCode[] = [
+  'database-unknown-host',
+  'database-unreachable',
+];
 
 /** Gives keys and clocks of a gateway time to catch up with a new credential. */
 const SECOND_LOGIN_DELAY_MS = 1_000;
@@ -62,6 +71,7 @@ export async function openConnection(
       return connection;
     } catch (error) {
       const fault = connectFault(error, target);
+      if (MOVED.includes(fault.code)) await options.relocate?.(signal);
       if (fault.code === 'database-unknown-host') {
         unknownSince ??= performance.now();
         const unknownForMs = performance.now() - unknownSince;
@@ -152,29 +162,41 @@ interface WireEvents {
  *
  * pg overrides `ssl.servername` with any host that is a name, but through an
  * alias the gateway must still be asked for by its own. So pg is told that
- * name, and the sockets dial the alias.
+ * name, and the sockets dial the host of `target`.
  */
 export function trackSockets(
   settings: ClientConfig,
+  target: ConnectionTarget,
   sockets: Set<Socket>,
 ): () => Socket {
-  const { host, ssl } = settings;
-  const servername = (ssl as ConnectionOptions | undefined)?.servername;
-  const alias = servername && host;
-  if (alias) settings.host = servername;
-
+  tellHost(settings, target);
   const createSocket = () => {
     const socket = new Socket();
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    if (alias) {
-      const dial = socket.connect.bind(socket);
-      socket.connect = ((port: number) => dial(port, alias)) as typeof dial;
-    }
+    const dial = socket.connect.bind(socket);
+    socket.connect = ((port: number) => dial(port, target.host)) as typeof dial;
     return socket;
   };
   Object.defineProperty(settings, 'stream', { value: createSocket });
   return createSocket;
+}
+
+/** Lets connections with these settings follow the endpoint to another host. */
+export const following =
+  (
+    address: EndpointAddress,
+    settings: ClientConfig,
+    target: ConnectionTarget,
+  ): OpenConnectionOptions['relocate'] =>
+  async signal => {
+    target.host = await address.renewed(signal);
+    tellHost(settings, target);
+  };
+
+function tellHost(settings: ClientConfig, target: ConnectionTarget): void {
+  const { servername } = (settings.ssl || {}) as ConnectionOptions;
+  settings.host = servername ?? target.host;
 }
 
 /** The server has checked it; from here on it could only leak. */

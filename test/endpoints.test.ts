@@ -102,7 +102,7 @@ describe('the endpoints of a configuration', () => {
   });
 
   it.each([
-    [{ endpoint: 'x' }, 'endpoint is not the path of an endpoint'],
+    [{ endpoint: 'x' }, 'endpoint is not the name of an endpoint'],
     [{ workspace: { host: 'http://x.com' } }, 'workspace.host must start with'],
     [{ workspace: { clientId: 'x' } }, 'workspace.clientSecret is missing'],
   ])('name the key of the plugin when it says %j', (own, message) => {

@@ -811,7 +811,7 @@ describe('a workspace that cannot be reached', () => {
     server.api = json({ status: { hosts: { host: 'ep.example.com' } } });
     await workspace.findHost();
     await failureOf(workspace.findHost(signal), secrets);
-    expect(server.requests).toHaveLength(2);
+    expect(server.requests).toHaveLength(3);
   });
 
   it('does not hold up a shutdown', async () => {

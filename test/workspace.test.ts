@@ -163,6 +163,7 @@ describe('the access token', () => {
       'token 200',
       'credentials 200',
       'endpoint 200',
+      'branch 200',
       'credentials 200',
     ]);
   });
@@ -177,7 +178,7 @@ describe('the access token', () => {
       workspace.findHost(),
     ]);
 
-    expect(emulator.controlPlane.calls.length - earlierCalls).toBe(5);
+    expect(emulator.controlPlane.calls.length - earlierCalls).toBe(7);
     expect(made().filter(call => call === 'token 200')).toHaveLength(1);
   });
 
@@ -201,6 +202,7 @@ describe('the access token', () => {
     expect(made()).toEqual([
       'token 200',
       'endpoint 200',
+      'branch 200',
       'credentials 401',
       'token 200',
       'credentials 200',
@@ -270,6 +272,7 @@ describe('the access token', () => {
     let client = emulator.servicePrincipal;
     const workspace = workspaceOf(emulator, {
       settings: () => ({
+        method: 'oauth-m2m',
         host: emulator.controlPlane.url,
         ...client,
         hostKey: 'host key',
@@ -291,6 +294,7 @@ describe('the access token', () => {
     let secret = 'wrong';
     const workspace = workspaceOf(emulator, {
       settings: () => ({
+        method: 'oauth-m2m',
         host: emulator.controlPlane.url,
         clientId,
         clientSecret: secret,

@@ -1,61 +1,79 @@
 import { z } from 'zod';
+import { parseEndpointName } from '../endpointName';
 import { LakebaseError } from '../errors';
 import { Credential, TokenRefresher } from '../tokenRefresher';
+import { getAccessToken } from './accessToken';
+import { claimsOf } from './claims';
+import {
+  AutoscalingEndpoint,
+  Endpoint,
+  GetResource,
+  Location,
+  ResourceRequest,
+} from './endpoint';
+import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
+import { identityRemedy, whoIs } from './identityTexts';
+import { ProvisionedInstance } from './instance';
 import { RequestSubject } from './workspaceErrors';
+import { invalidReply, readReply } from './workspaceReply';
 import { workspaceRequest } from './workspaceRequest';
-
-/** Settings of a workspace, read anew whenever they are needed. */
-export interface WorkspaceSettings {
-  /** Origin of the workspace, as `https://host[:port]`. */
-  host: string;
-  /** Which setting the host came from, for messages. */
-  hostKey: string;
-  clientId: string;
-  clientSecret: string;
-  /** Which settings the client id and secret came from, for messages. */
-  identityKeys: string;
-}
 
 export interface WorkspaceOptions {
   settings: () => WorkspaceSettings;
-  /** Resource path of the endpoint. */
+  /** Where tokens for the API come from with `external`. */
+  external?: LakebaseWorkspaceTokenService;
+  /** Name of the endpoint, or of a Provisioned instance. */
   endpoint: string;
+  kind?: 'endpoint' | 'instance';
   /** Which setting the endpoint came from, for messages. */
   endpointKey: string;
   /** Asked-for life of a database credential; the platform's without it. */
   credentialLifetimeMs?: number;
 }
 
-const oauthReply = z.object({
-  access_token: z.string().min(1),
-  // RFC 6749 wants a number; some servers send it as a string.
-  expires_in: z
-    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
-    .pipe(z.number().positive()),
-});
-
 const credentialReply = z.object({
   token: z.string().min(1),
-  expire_time: z.iso.datetime({ offset: true }),
+  expire_time: z.iso.datetime({ offset: true }).optional(),
+  /** What a Provisioned instance calls it. */
+  expiration_time: z.iso.datetime({ offset: true }).optional(),
 });
 
-const endpointReply = z.object({
-  status: z.object({ hosts: z.object({ host: z.string().min(1) }) }),
-});
+const selfReply = z.object({ userName: z.string().min(1) });
+
+interface ApiCall {
+  action: string;
+  path: string;
+  method?: 'POST';
+  body?: string;
+  signal?: AbortSignal;
+  surface?: 'self' | 'api';
+}
 
 /**
  * A Databricks workspace as far as Lakebase needs it: mints credentials for an
- * endpoint and looks up where it listens, as one OAuth client.
+ * endpoint and looks up where it listens and who logs in, as one identity.
  */
 export class Workspace {
   readonly #options: WorkspaceOptions;
   /** Never started: renewed when a call needs it, retried by that caller. */
   readonly #accessToken: TokenRefresher;
+  readonly #endpoint: Endpoint;
+  #userName?: string;
 
   constructor(options: WorkspaceOptions) {
     this.#options = options;
+    const { endpoint, endpointKey: source, kind } = options;
+    const get: GetResource = request => this.#get(request);
+    this.#endpoint =
+      kind === 'instance'
+        ? new ProvisionedInstance({ name: endpoint, source, get })
+        : new AutoscalingEndpoint({
+            name: parseEndpointName(endpoint, source),
+            source,
+            get,
+          });
     this.#accessToken = new TokenRefresher({
-      mint: signal => this.#exchange(signal),
+      mint: signal => this.#getAccessToken(signal),
     });
   }
 
@@ -70,63 +88,93 @@ export class Workspace {
    * @throws LakebaseError
    */
   async mintCredential(signal?: AbortSignal): Promise<Credential> {
-    const { endpoint, credentialLifetimeMs } = this.#options;
+    const { credentialLifetimeMs } = this.#options;
     const ttl = credentialLifetimeMs && `${credentialLifetimeMs / 1000}s`;
     const action = 'mint a database credential';
+    const { path, body } = await this.#endpoint.credentialRequest(
+      ttl || undefined,
+      signal,
+    );
     const { reply, serverTimeMs } = await this.#call({
       action,
       method: 'POST',
-      path: '/api/2.0/postgres/credentials',
-      body: JSON.stringify({ endpoint, ...(ttl && { ttl }) }),
+      path,
+      body: JSON.stringify(body),
       signal,
     });
-    const { token, expire_time } = this.#validate(
+    const { host } = this.#options.settings();
+    const { token, expire_time, expiration_time } = readReply(
       credentialReply,
       reply,
+      host,
       action,
     );
     const lifeMs = remainingLifeMs(
       token,
-      Date.parse(expire_time),
+      Date.parse(expire_time ?? expiration_time ?? ''),
       serverTimeMs,
     );
-    if (!(lifeMs > 0)) throw this.#invalid(action, 'expire_time');
+    if (!(lifeMs > 0)) throw invalidReply('expire_time', host, action);
     return { token, lifeMs };
   }
 
   /**
-   * Looks up the host name that the endpoint listens on, in one attempt.
+   * Looks up where the endpoint listens, in one attempt.
+   *
+   * @throws LakebaseError `branch-changed` when its name means another
+   * database than before.
+   */
+  locate(signal?: AbortSignal): Promise<Location> {
+    return this.#endpoint.locate(signal);
+  }
+
+  /** The host alone, in one attempt. */
+  async findHost(signal?: AbortSignal): Promise<string> {
+    return (await this.locate(signal)).host;
+  }
+
+  /**
+   * Looks up the login name of the identity, in one attempt.
    *
    * @throws LakebaseError
    */
-  async findHost(signal?: AbortSignal): Promise<string> {
-    const action = 'look up the endpoint';
+  async findUser(signal?: AbortSignal): Promise<string> {
+    const action = 'look up the login name';
     const { reply } = await this.#call({
       action,
-      path: `/api/2.0/postgres/${this.#options.endpoint}`,
+      path: '/api/2.0/preview/scim/v2/Me',
+      surface: 'self',
       signal,
     });
-    return this.#validate(endpointReply, reply, action).status.hosts.host;
+    const { host } = this.#options.settings();
+    this.#userName = readReply(selfReply, reply, host, action).userName;
+    return this.#userName;
+  }
+
+  async #get<T>({ schema, ...call }: ResourceRequest<T>): Promise<T> {
+    const { reply } = await this.#call(call);
+    const { host } = this.#options.settings();
+    return readReply(schema, reply, host, call.action);
   }
 
   /** Calls the API; a refused access token is renewed, once. */
-  async #call(request: {
-    action: string;
-    path: string;
-    method?: 'POST';
-    body?: string;
-    signal?: AbortSignal;
-  }) {
-    const attempt = async (token: string) =>
-      workspaceRequest({
+  async #call({ surface = 'api', ...request }: ApiCall) {
+    const attempt = (token: string) => {
+      const settings = this.#options.settings();
+      return workspaceRequest({
         ...request,
-        host: this.#options.settings().host,
+        host: settings.host,
         headers: {
           authorization: `Bearer ${token}`,
           'content-type': 'application/json',
         },
-        subject: this.#subject(request.action, 'api'),
+        subject: {
+          ...this.#subject(settings),
+          action: request.action,
+          surface,
+        },
       });
+    };
 
     const token = await this.#accessToken.token(request.signal);
     try {
@@ -134,7 +182,8 @@ export class Workspace {
     } catch (error) {
       if (
         !(error instanceof LakebaseError) ||
-        error.code !== 'access-token-refused'
+        error.code !== 'access-token-refused' ||
+        !(await this.#hasSuccessor(token, request.signal))
       )
         throw error;
       this.#accessToken.discard(token);
@@ -142,58 +191,50 @@ export class Workspace {
     }
   }
 
-  /** OAuth machine-to-machine: RFC 6749, section 4.4. */
-  async #exchange(signal: AbortSignal): Promise<Credential> {
-    const { host, clientId, clientSecret } = this.#options.settings();
-    const basic = [clientId, clientSecret].map(encodeURIComponent).join(':');
-    const action = 'exchange the OAuth client secret for a token';
-    const { reply } = await workspaceRequest({
-      host,
-      path: '/oidc/v1/token',
-      method: 'POST',
-      headers: {
-        authorization: `Basic ${Buffer.from(basic).toString('base64')}`,
-        'content-type': 'application/x-www-form-urlencoded',
-      },
-      body: 'grant_type=client_credentials&scope=all-apis',
-      subject: this.#subject(action, 'oauth'),
-      signal,
-    });
-    const parsed = this.#validate(oauthReply, reply, action);
-    return { token: parsed.access_token, lifeMs: parsed.expires_in * 1000 };
+  /**
+   * Whether another token is to be had than the one that was refused. An
+   * exchange gives one; a source that keeps its tokens may have nothing else.
+   */
+  async #hasSuccessor(token: string, signal?: AbortSignal): Promise<boolean> {
+    const { method } = this.#options.settings();
+    if (!KEEPING_METHODS.includes(method)) return true;
+    const next = await this.#getAccessToken(signal);
+    return next.token !== token;
   }
 
-  #subject(action: string, surface: RequestSubject['surface']): RequestSubject {
-    const { endpoint, endpointKey, settings } = this.#options;
-    const { host, hostKey, clientId, identityKeys } = settings();
+  #getAccessToken(signal = new AbortController().signal): Promise<Credential> {
+    const settings = this.#options.settings();
+    return getAccessToken({
+      settings,
+      subject: this.#subject(settings),
+      external: this.#options.external,
+      signal,
+    });
+  }
+
+  #subject(
+    settings: WorkspaceSettings,
+  ): Omit<RequestSubject, 'action' | 'surface'> {
+    const { endpoint, endpointKey } = this.#options;
+    const { host, hostKey } = settings;
     return {
-      action,
-      identity: clientId,
-      identityKeys,
+      party: 'Databricks',
+      who: whoIs(settings, this.#userName),
+      identityRemedy: identityRemedy(settings),
       endpoint,
       endpointKey,
       workspaceHost: host,
       hostKey,
-      surface,
     };
   }
-
-  #validate<T>(schema: z.ZodType<T>, reply: unknown, action: string): T {
-    const result = schema.safeParse(reply);
-    if (result.success) return result.data;
-    const field = result.error.issues[0].path.join('.') || 'the whole reply';
-    throw this.#invalid(action, field);
-  }
-
-  #invalid(action: string, field: string): LakebaseError {
-    const { host } = this.#options.settings();
-    return new LakebaseError('workspace-reply-invalid', {
-      message:
-        `${host} answered with an unusable reply (${field}) when asked to ` +
-        `${action}`,
-    });
-  }
 }
+
+/** Their sources may give the same token again, up to its end. */
+const KEEPING_METHODS: WorkspaceSettings['method'][] = [
+  'pat',
+  'databricks-cli',
+  'external',
+];
 
 /**
  * The server's own clock says how long a token lives, so that ours may be
@@ -211,15 +252,7 @@ function remainingLifeMs(
 
 /** `exp - iat` of a JWT. Read, not trusted: it can only shorten the life. */
 function lifeInToken(token: string): number | undefined {
-  try {
-    const payload = Buffer.from(token.split('.')[1], 'base64url').toString();
-    const { exp, iat } = JSON.parse(payload) as {
-      exp?: unknown;
-      iat?: unknown;
-    };
-    const lifeMs = (Number(exp) - Number(iat)) * 1000;
-    return lifeMs > 0 ? lifeMs : undefined;
-  } catch {
-    return undefined;
-  }
+  const claims = claimsOf(token);
+  const lifeMs = (Number(claims?.exp) - Number(claims?.iat)) * 1000;
+  return lifeMs > 0 ? lifeMs : undefined;
 }

@@ -5,37 +5,35 @@ const RETRY_AFTER_CAP_MS = 5 * 60_000;
 
 /** What a refusal is about, to name the settings and grants behind it. */
 export interface RequestSubject {
+  /** Who answered. */
+  party: 'Databricks' | 'GitHub';
   /** What was attempted, as it reads after "Databricks refused to". */
   action: string;
   /** Who asked. */
-  identity: string;
-  /** Where the client id and secret came from. */
-  identityKeys: string;
+  who: string;
+  /** What to do about an identity that is not accepted, as a sentence. */
+  identityRemedy: string;
   endpoint: string;
   /** Where the endpoint came from. */
   endpointKey: string;
   workspaceHost: string;
-  /** Where the workspace's host came from. */
+  /** Where the host that was called came from. */
   hostKey: string;
-  /** The OAuth token URL, or the API proper. */
-  surface: 'oauth' | 'api';
+  /** The URLs at which tokens are got, the look-up of oneself, the API proper. */
+  surface: 'client' | 'exchange' | 'self' | 'api';
 }
 
 interface Rule {
   code: LakebaseErrorCode;
-  /** On this surface only. */
-  surface?: RequestSubject['surface'];
+  /** On these surfaces only. */
+  surfaces?: RequestSubject['surface'][];
   /** The API's own codes decide first, the HTTP status only without one. */
   errorCodes: string[];
   statuses: number[];
   remedy(subject: RequestSubject): string;
 }
 
-const checkClient = (s: RequestSubject) =>
-  `Check ${s.identityKeys}: the secret may be wrong, expired or revoked, or ` +
-  `belong to another workspace than ${s.workspaceHost}`;
-
-/** All that is known of the workspace's refusals, to be corrected in one place. */
+/** All that is known of refusals, to be corrected in one place. */
 const RULES: Rule[] = [
   {
     code: 'permission-not-propagated',
@@ -45,34 +43,57 @@ const RULES: Rule[] = [
   },
   {
     code: 'client-refused',
-    surface: 'oauth',
+    surfaces: ['client'],
     errorCodes: ['invalid_client', 'unauthorized_client'],
     statuses: [401, 403],
     remedy: s =>
-      `${checkClient(s)}. With HTTP 403 it may be the workspace's IP access ` +
+      `${s.identityRemedy}. With HTTP 403 it may be the workspace's IP access ` +
       'list that keeps this host out',
   },
   {
+    code: 'client-refused',
+    surfaces: ['exchange'],
+    errorCodes: [
+      'invalid_client',
+      'unauthorized_client',
+      'invalid_grant',
+      'invalid_request',
+      'invalid_target',
+      'access_denied',
+    ],
+    statuses: [400, 401, 403],
+    remedy: s => s.identityRemedy,
+  },
+  {
     code: 'access-token-refused',
-    surface: 'api',
+    surfaces: ['api', 'self'],
     errorCodes: ['UNAUTHENTICATED', 'INVALID_ACCESS_TOKEN'],
     statuses: [401],
-    remedy: checkClient,
+    remedy: s => s.identityRemedy,
   },
   {
     code: 'permission-denied',
-    surface: 'api',
+    surfaces: ['self'],
+    errorCodes: ['PERMISSION_DENIED', 'NOT_FOUND', 'RESOURCE_DOES_NOT_EXIST'],
+    statuses: [400, 403, 404],
+    remedy: () =>
+      'Set backend.database.connection.user to the login name, which makes ' +
+      'this look-up unnecessary',
+  },
+  {
+    code: 'permission-denied',
+    surfaces: ['api'],
     errorCodes: ['PERMISSION_DENIED', 'CUSTOMER_UNAUTHORIZED'],
     statuses: [403],
     remedy: s =>
-      `Give service principal ${s.identity} CAN USE on the Lakebase project ` +
+      `Give ${s.who} CAN USE on the Lakebase project ` +
       `of ${s.endpoint}, and check that the workspace's IP access list lets ` +
       'this host in and that the workspace lets service principals mint ' +
       'database credentials',
   },
   {
     code: 'endpoint-not-found',
-    surface: 'api',
+    surfaces: ['api'],
     errorCodes: [
       'NOT_FOUND',
       'RESOURCE_DOES_NOT_EXIST',
@@ -83,8 +104,7 @@ const RULES: Rule[] = [
     remedy: s =>
       `Check ${s.endpointKey} (${s.endpoint}): it may be ` +
       `misspelt, lie in another workspace than ${s.workspaceHost}, or be ` +
-      `hidden from service principal ${s.identity}, who needs CAN USE on ` +
-      'the project',
+      `hidden from ${s.who}, who needs CAN USE on the project`,
   },
   {
     code: 'workspace-busy',
@@ -106,7 +126,7 @@ const RULES: Rule[] = [
   },
   {
     code: 'request-invalid',
-    surface: 'api',
+    surfaces: ['api'],
     errorCodes: ['BAD_REQUEST', 'INVALID_PARAMETER_VALUE', 'INVALID_STATE'],
     statuses: [400],
     remedy: s =>
@@ -123,7 +143,7 @@ export function refusalOf(
 ): LakebaseError {
   const { errorCode, references } = readErrorBody(body);
   const rules = RULES.filter(
-    r => (r.surface ?? subject.surface) === subject.surface,
+    ({ surfaces }) => surfaces?.includes(subject.surface) ?? true,
   );
   const rule =
     rules.find(r => errorCode && r.errorCodes.includes(errorCode)) ??
@@ -135,9 +155,9 @@ export function refusalOf(
     rule?.code ??
       (response.status >= 500 ? 'workspace-busy' : 'request-invalid'),
     {
-      message: `Databricks refused to ${subject.action} (${saw}). ${
+      message: `${subject.party} refused to ${subject.action} (${saw}). ${
         rule?.remedy(subject) ??
-        `Check that ${subject.hostKey} (${subject.workspaceHost}) is a Databricks workspace`
+        `Check ${subject.hostKey} (${subject.workspaceHost}): it may be no Databricks workspace`
       }`,
       retryAfterMs: retryAfterMs(response.headers),
     },

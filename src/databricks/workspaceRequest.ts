@@ -1,11 +1,9 @@
 import { LakebaseError, TLS_FAULT } from '../errors';
+import { CutShort, oneAttempt } from './oneAttempt';
 import { refusalOf, RequestSubject } from './workspaceErrors';
 
-/** One attempt in all, from the name look-up to the last byte of the reply. */
-const ATTEMPT_TIMEOUT_MS = 10_000;
-
 export interface WorkspaceRequest {
-  /** Origin of the workspace, as `https://host[:port]`. */
+  /** Origin of the server, as `https://host[:port]`. */
   host: string;
   path: string;
   method?: 'GET' | 'POST';
@@ -16,7 +14,7 @@ export interface WorkspaceRequest {
 }
 
 /**
- * Makes one attempt to call the workspace.
+ * Makes one attempt to call the workspace, or who else speaks HTTP.
  *
  * @returns the parsed JSON reply, and the server's own time when it told it.
  * @throws LakebaseError for all else, without anything of what was sent.
@@ -45,41 +43,29 @@ export async function workspaceRequest(
   };
 }
 
-async function attempt(
+function attempt(
   request: WorkspaceRequest,
 ): Promise<{ response: Response; body: string }> {
-  // Cleared at the end: a timer of AbortSignal.timeout would live on.
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    abort();
-  }, ATTEMPT_TIMEOUT_MS);
-  timer.unref();
-  request.signal?.addEventListener('abort', abort);
-  if (request.signal?.aborted) abort();
-  try {
-    const response = await fetch(request.host + request.path, {
-      method: request.method ?? 'GET',
-      headers: request.headers,
-      body: request.body,
-      redirect: 'manual',
-      signal: controller.signal,
-    });
-    return { response, body: await response.text() };
-  } catch (error) {
-    throw failureOf(error, timedOut, request);
-  } finally {
-    clearTimeout(timer);
-    request.signal?.removeEventListener('abort', abort);
-  }
+  return oneAttempt(
+    async signal => {
+      const response = await fetch(request.host + request.path, {
+        method: request.method ?? 'GET',
+        headers: request.headers,
+        body: request.body,
+        redirect: 'manual',
+        signal,
+      });
+      return { response, body: await response.text() };
+    },
+    (error, cutShort) => failureOf(error, cutShort, request),
+    request.signal,
+  );
 }
 
 function failureOf(
   error: unknown,
-  timedOut: boolean,
-  { host, subject, signal }: WorkspaceRequest,
+  cutShort: CutShort,
+  { host, subject }: WorkspaceRequest,
 ) {
   // fetch hides what happened in the cause of a TypeError.
   const cause = (error as { cause?: { code?: unknown } }).cause;
@@ -92,11 +78,7 @@ function failureOf(
         `Node with NODE_EXTRA_CA_CERTS; otherwise check ${subject.hostKey}`,
     });
   }
-  const reason = timedOut
-    ? `no reply within ${ATTEMPT_TIMEOUT_MS / 1000} s`
-    : signal?.aborted
-      ? 'the call was given up'
-      : (code ?? 'network error');
+  const reason = cutShort ?? code ?? 'network error';
   return new LakebaseError('workspace-unreachable', {
     message:
       `${host} could not be reached to ${subject.action} (${reason}). Check ` +
@@ -113,8 +95,8 @@ function parse(body: string, { host, subject }: WorkspaceRequest): unknown {
     throw new LakebaseError('workspace-reply-invalid', {
       message:
         `${host} answered with something else than JSON when asked to ` +
-        `${subject.action}. Check that ${subject.hostKey} is a ` +
-        'workspace, and that no proxy or login page answers in its place',
+        `${subject.action}. Check that ${subject.hostKey} is right, and that ` +
+        'no proxy or login page answers in its place',
     });
   }
 }

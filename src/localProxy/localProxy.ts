@@ -8,7 +8,7 @@ import { Upstream, UpstreamOptions } from './upstream';
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 export interface LocalProxyOptions extends UpstreamOptions {
-  address: SocketAddress;
+  socket: SocketAddress;
   logger: LoggerService;
 }
 
@@ -37,8 +37,8 @@ export class LocalProxy {
    * @throws InputError
    */
   async listen(): Promise<void> {
-    const { address, logger } = this.#options;
-    await listenPrivately(this.#server, address);
+    const { socket, logger } = this.#options;
+    await listenPrivately(this.#server, socket);
     this.#server.on('error', error =>
       logger.warn(
         `The local proxy to Lakebase lost a client: ${error.message}`,
@@ -46,7 +46,7 @@ export class LocalProxy {
     );
     logger.info(
       'Plugins that connect to the database by themselves are served at ' +
-        socketPath(address),
+        socketPath(socket),
     );
   }
 

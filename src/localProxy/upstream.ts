@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import { Attempts } from '../attempts';
+import type { EndpointAddress } from '../endpointAddress';
 import {
+  following,
   KnexPgClient,
   openConnection,
   TokenSource,
@@ -21,10 +23,10 @@ export interface UpstreamOptions {
   role?: string;
   connectTimeoutMs: number;
   tokens: TokenSource;
-  /** Host name of the endpoint, for when the configuration has none. */
-  findHost: () => Promise<string>;
+  /** Where the endpoint is, for when the configuration has no host. */
+  address: EndpointAddress;
   /** Login name, for when the configuration has none. */
-  defaultUser: () => string;
+  defaultUser: () => string | Promise<string>;
 }
 
 /** Opens sessions on the endpoint for the clients of the local proxy. */
@@ -46,7 +48,8 @@ export class Upstream {
     parameters: StartupParameters,
     clientGone: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens } = this.#options;
+    const { tokens, connection } = this.#options;
+    const address = connection.host ? undefined : this.#options.address;
     const target = await this.#target(parameters.get('database'));
     const { host, port, user, database } = target;
     const startup = new Map(parameters)
@@ -55,10 +58,12 @@ export class Upstream {
 
     return this.#run(`connection to ${host}:${port}`, async stop => {
       const { settings, createSocket } = this.#settings(target);
-      const client = await openConnection(guest({ ...settings, startup }), {
+      const guestSettings = Object.assign(settings, { startup });
+      const client = await openConnection(guest(guestSettings), {
         tokens,
         target,
         createSocket,
+        relocate: address && following(address, settings, target),
         signal: AbortSignal.any([stop, clientGone]),
       });
       return client as GuestClient;
@@ -95,18 +100,19 @@ export class Upstream {
     const { connection, role } = this.#options;
     const { database } = connection;
     return {
-      host: connection.host ?? (await this.#options.findHost()),
+      host: connection.host ?? (await this.#options.address.host()),
       port: connection.port,
-      user: connection.user ?? this.#options.defaultUser(),
+      user: connection.user ?? (await this.#options.defaultUser()),
       database: asked === STOCK_ADMIN_DATABASE ? database : asked,
       role,
     };
   }
 
-  #settings({ host, user, database }: ConnectionTarget) {
+  #settings(target: ConnectionTarget) {
+    const { user, database } = target;
     const { connection } = this.#options;
-    const settings = { ...connection, host, user, database } as ClientConfig;
-    const createTracked = trackSockets(settings, this.#sockets);
+    const settings = { ...connection, user, database } as ClientConfig;
+    const createTracked = trackSockets(settings, target, this.#sockets);
     // Whether the process goes on is for the client at the other end to say.
     const createSocket = () => createTracked().unref();
     return { settings, createSocket };

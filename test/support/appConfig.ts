@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { ConfigReader } from '@backstage/config';
 import { InputError } from '@backstage/errors';
@@ -47,4 +50,31 @@ export function refusalOf(read: () => unknown): string {
     return (error as Error).message;
   }
   throw new Error(`Accepted as ${inspect(accepted)}`);
+}
+
+/** Files that a configuration names, gone after each test. */
+export function temporaryFiles() {
+  const folders: string[] = [];
+
+  afterEach(() => {
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+  });
+
+  const folder = () => {
+    const made = mkdtempSync(join(tmpdir(), 'lakebase-test-'));
+    folders.push(made);
+    return made;
+  };
+  return {
+    folder,
+    /** @returns its path. */
+    file(name: string, content: string, mode = 0o600): string {
+      const path = join(folder(), name);
+      writeFileSync(path, content, { mode });
+      return path;
+    },
+    replace(path: string, content: string): void {
+      writeFileSync(path, content);
+    },
+  };
 }

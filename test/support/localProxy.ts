@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import type { Emulator } from '../../emulator';
+import { EndpointAddress } from '../../src/endpointAddress';
 import { LocalProxy } from '../../src/localProxy/localProxy';
 import { socketPath } from '../../src/localProxy/socketFile';
 import { TokenRefresher } from '../../src/tokenRefresher';
@@ -34,7 +35,7 @@ export async function startProxy(
   });
   const address = { directory, port: 5432 };
   const proxy = new LocalProxy({
-    address,
+    socket: address,
     connection: {
       port: emulator.gateway.port,
       ssl: { ca: emulator.ca.cert, rejectUnauthorized: true },
@@ -43,7 +44,10 @@ export async function startProxy(
     role,
     connectTimeoutMs,
     tokens,
-    findHost: () => workspace.findHost(new AbortController().signal),
+    address: new EndpointAddress({
+      find: () => workspace.findHost(),
+      findAgain: signal => workspace.findHost(signal),
+    }),
     defaultUser: () => emulator.servicePrincipal.clientId,
     logger: keepingLogger().logger,
   });

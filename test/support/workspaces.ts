@@ -1,9 +1,12 @@
+import type { JsonObject } from '@backstage/types';
 import type { Emulator, ServicePrincipal } from '../../emulator';
+import { readLakebaseConfig } from '../../src/config';
 import {
   Workspace,
   type WorkspaceOptions,
 } from '../../src/databricks/workspace';
 import { LakebaseError } from '../../src/errors';
+import { appConfig, type Env } from './appConfig';
 import { everythingIn } from './everythingIn';
 
 export const ENDPOINT =
@@ -17,23 +20,46 @@ export const CLIENT: ServicePrincipal = {
   clientSecret: 'dose0canary0secret0canary0secret0',
 };
 
+/** A workspace with these settings. */
+export const workspaceFrom = (
+  settings: WorkspaceOptions['settings'],
+  options: Partial<WorkspaceOptions> = {},
+) =>
+  new Workspace({
+    settings,
+    endpoint: ENDPOINT,
+    endpointKey: 'backend.database.lakebase.endpoint',
+    ...options,
+  });
+
 /** The workspace at `host`, as this client. */
-export function workspaceAt(
+export const workspaceAt = (
   host: string,
   client: ServicePrincipal = CLIENT,
-  options: Partial<WorkspaceOptions> = {},
-): Workspace {
-  return new Workspace({
-    settings: () => ({
+  options?: Partial<WorkspaceOptions>,
+): Workspace =>
+  workspaceFrom(
+    () => ({
+      method: 'oauth-m2m',
       host,
       hostKey: HOST_KEY,
       ...client,
       identityKeys: `backend.database.lakebase.workspace.clientId and ${SECRET_KEY}`,
     }),
-    endpoint: ENDPOINT,
-    endpointKey: 'backend.database.lakebase.endpoint',
-    ...options,
-  });
+    options,
+  );
+
+/** The workspace of the emulator, as the block and the environment say. */
+export function workspaceBy(
+  { controlPlane }: Emulator,
+  workspace: JsonObject,
+  env: Env = {},
+  options?: Partial<WorkspaceOptions>,
+): Workspace {
+  const block = { host: controlPlane.url, ...workspace };
+  const lakebase = { endpoint: ENDPOINT, workspace: block };
+  const { readWorkspace } = readLakebaseConfig(appConfig({ lakebase }), env);
+  return workspaceFrom(readWorkspace, options);
 }
 
 /** The workspace of the emulator, as its service principal. */

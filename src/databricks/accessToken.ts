@@ -1,0 +1,121 @@
+import { LakebaseError } from '../errors';
+import { Credential } from '../tokenRefresher';
+import { tokenOfDatabricksCli } from './databricksCli';
+import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
+import { idTokenInFile, idTokenOfGithub } from './idToken';
+import { exchangeClientSecret, exchangeIdToken } from './oauth';
+import { CutShort, oneAttempt } from './oneAttempt';
+import { RequestSubject } from './workspaceErrors';
+
+/**
+ * How long a personal access token lives, nobody says. It is read anew after
+ * this time, so that one replaced before its end is not used to the end.
+ */
+const STATIC_TOKEN_LIFE_MS = 5 * 60_000;
+
+export interface TokenRequest {
+  settings: WorkspaceSettings;
+  /** Of requests that have to be made, but for what each attempts. */
+  subject: Omit<RequestSubject, 'action' | 'surface'>;
+  /** Where tokens come from with `external`. */
+  external?: LakebaseWorkspaceTokenService;
+  signal: AbortSignal;
+}
+
+/**
+ * Gets a token for the workspace's API, in one attempt.
+ *
+ * @throws LakebaseError
+ */
+export async function getAccessToken(
+  request: TokenRequest,
+): Promise<Credential> {
+  const credential = await tokenOf(request);
+  // Else fetch would refuse it, with the token in its message.
+  if (!/^[\x21-\x7e]+$/.test(credential.token)) {
+    throw new LakebaseError('client-refused', {
+      message:
+        `What ${request.settings.identityKeys} leads to is no token: it is ` +
+        'empty, or holds characters that tokens do not have',
+    });
+  }
+  return credential;
+}
+
+async function tokenOf(request: TokenRequest): Promise<Credential> {
+  const { settings, signal } = request;
+  switch (settings.method) {
+    case 'oauth-m2m':
+      return exchangeClientSecret(
+        request,
+        settings.clientId,
+        settings.clientSecret,
+      );
+    case 'pat':
+      return { token: settings.token, lifeMs: STATIC_TOKEN_LIFE_MS };
+    case 'file-oidc':
+      return exchangeIdToken(request, await idTokenInFile(settings));
+    case 'env-oidc':
+      return exchangeIdToken(request, settings.idToken);
+    case 'github-oidc':
+      return exchangeIdToken(request, await idTokenOfGithub(request, settings));
+    case 'databricks-cli':
+      return tokenOfDatabricksCli(settings, signal);
+    case 'external':
+      return externalToken(request);
+  }
+}
+
+async function externalToken({
+  settings,
+  external,
+  signal,
+}: TokenRequest): Promise<Credential> {
+  const { token, expiresAt } = await oneAttempt(
+    attempt =>
+      orAborted(
+        external!.getToken({ workspaceHost: settings.host, signal: attempt }),
+        attempt,
+      ),
+    externalFailure,
+    signal,
+  );
+  const lifeMs = Number(expiresAt) - Date.now();
+  if (typeof token !== 'string' || !(lifeMs > 0)) {
+    throw new LakebaseError('workspace-reply-invalid', {
+      message:
+        'The service lakebaseWorkspaceTokenServiceRef gave no token that is ' +
+        'valid now: it has to give { token: string, expiresAt: Date }',
+    });
+  }
+  return { token: token.trim(), lifeMs };
+}
+
+/** Foreign code may not heed its signal. */
+async function orAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new Error('Aborted'));
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function externalFailure(error: unknown, cutShort: CutShort): Error {
+  // Its provider may know best whether waiting helps.
+  if (error instanceof LakebaseError) return error;
+  return new LakebaseError('workspace-unreachable', {
+    message:
+      'The service lakebaseWorkspaceTokenServiceRef gave no token' +
+      (cutShort ? `: ${cutShort}` : ''),
+    cause: cutShort ? undefined : error,
+  });
+}

@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { isError } from 'lodash';
+import { z } from 'zod';
+import { LakebaseError } from '../errors';
+import { TokenRequest } from './accessToken';
+import { WorkspaceSettings } from './identity';
+import { readReply } from './workspaceReply';
+import { workspaceRequest } from './workspaceRequest';
+
+type SettingsOf<Method> = Extract<WorkspaceSettings, { method: Method }>;
+
+const githubReply = z.object({ value: z.string().min(1) });
+
+/** Read at every exchange, for whoever writes the file replaces it. */
+export async function idTokenInFile({
+  tokenFile,
+  identityKeys,
+}: SettingsOf<'file-oidc'>): Promise<string> {
+  const problem = (what: string) =>
+    new LakebaseError('client-refused', {
+      message: `${identityKeys} names ${tokenFile}, which ${what}. It is to hold an id token of a trusted identity provider`,
+    });
+  let text: string;
+  try {
+    text = await readFile(tokenFile, 'utf8');
+  } catch (error) {
+    const code = isError(error) ? (error as NodeJS.ErrnoException).code : '';
+    throw problem(`can not be read (${code})`);
+  }
+  if (!text.trim()) throw problem('is empty');
+  return text.trim();
+}
+
+/** Asks GitHub Actions for a token of the job that this process runs in. */
+export async function idTokenOfGithub(
+  { subject, signal }: TokenRequest,
+  { requestUrl, requestToken, audience }: SettingsOf<'github-oidc'>,
+): Promise<string> {
+  const url = new URL(requestUrl);
+  url.searchParams.set('audience', audience);
+  const action = 'issue an id token';
+  const { reply } = await workspaceRequest({
+    host: url.origin,
+    path: url.pathname + url.search,
+    headers: { authorization: `Bearer ${requestToken}` },
+    subject: {
+      ...subject,
+      party: 'GitHub',
+      action,
+      surface: 'exchange',
+      workspaceHost: url.origin,
+      hostKey: 'ACTIONS_ID_TOKEN_REQUEST_URL',
+      identityRemedy:
+        "The job needs 'permissions: id-token: write', and must not have ended",
+    },
+    signal,
+  });
+  return readReply(githubReply, reply, 'GitHub', action).value;
+}

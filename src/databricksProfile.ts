@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '@backstage/errors';
+import { isError } from 'lodash';
+
+type Env = Record<string, string | undefined>;
+
+/** One section of the file that Databricks' own tools keep their logins in. */
+export interface DatabricksProfile {
+  name: string;
+  file: string;
+  values: Record<string, string>;
+}
+
+/** Names the profile to use where nothing else does. */
+const SETTINGS = '__settings__';
+
+/**
+ * The profile of this name, or else the default one.
+ *
+ * @returns undefined when there is none and nobody named one.
+ * @throws InputError when a named one is missing, or the file can not be read.
+ */
+export function readDatabricksProfile(
+  env: Env,
+  named: { name: string; key: string } | undefined,
+): DatabricksProfile | undefined {
+  const file = configFile(env);
+  const sections = file === undefined ? undefined : readSections(file);
+  const byFile = sections?.get(SETTINGS)?.default_profile;
+  const wanted =
+    named ??
+    (byFile && { name: byFile, key: `default_profile of [${SETTINGS}]` });
+  const name = wanted ? wanted.name : 'DEFAULT';
+  const values = sections?.get(name);
+  if (file !== undefined && values) return { name, file, values };
+  if (!wanted) return undefined;
+  throw new InputError(
+    `${wanted.key} names the profile '${name}', but ` +
+      `${file ?? '~/.databrickscfg'} ` +
+      (sections ? 'has no such section' : 'does not exist') +
+      `. Make it with 'databricks auth login --profile ${name}', or name ` +
+      'another file in DATABRICKS_CONFIG_FILE',
+  );
+}
+
+function configFile(env: Env): string | undefined {
+  const home = env.HOME ?? env.USERPROFILE;
+  const given = env.DATABRICKS_CONFIG_FILE?.trim() || '~/.databrickscfg';
+  if (!/^~(?=[/\\]|$)/.test(given)) return given;
+  return home === undefined ? undefined : join(home, given.slice(1));
+}
+
+function readSections(file: string) {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = isError(error) ? (error as NodeJS.ErrnoException).code : '';
+    if (code === 'ENOENT') return undefined;
+    throw new InputError(
+      `The Databricks configuration file ${file} can not be read (${code}). ` +
+        'Check its permissions, or name another one in DATABRICKS_CONFIG_FILE',
+    );
+  }
+  return parseSections(text);
+}
+
+/**
+ * As Databricks' tools read it, which npm's `ini` does not: a comment within a
+ * line starts at a `#` or `;` after a blank, since secrets may hold either.
+ */
+function parseSections(text: string) {
+  const sections = new Map<string, Record<string, string>>();
+  let section = 'DEFAULT';
+  for (const raw of text.replace(/^\uFEFF/, '').split(/\r?\n/)) {
+    const line = raw.trim();
+    if (/^([#;]|$)/.test(line)) continue;
+    const header = /^\[([^\]]+)\]/.exec(line);
+    if (header) {
+      section = header[1].trim();
+      sections.set(section, sections.get(section) ?? {});
+      continue;
+    }
+    const pair = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(line);
+    if (!pair) continue;
+    const [, key, rest] = pair;
+    sections.set(section, { ...sections.get(section), [key]: valueOf(rest) });
+  }
+  return sections;
+}
+
+function valueOf(text: string): string {
+  const quoted = /^(["'])(.*)\1\s*(?:[#;].*)?$/.exec(text);
+  return quoted ? quoted[2] : text.replace(/(?:^|\s+)[#;].*$/, '');
+}

@@ -1,0 +1,106 @@
+import { WorkspaceBlock } from './configSchema';
+import { DatabricksProfile, readDatabricksProfile } from './databricksProfile';
+
+export type Env = Record<string, string | undefined>;
+
+/** What may be said of a workspace and an identity, wherever it is said. */
+export type Setting = keyof WorkspaceBlock | 'accountId' | 'oidcToken';
+
+/** One place where settings are found. */
+export interface Source {
+  get(setting: Setting): string | undefined;
+  /** What the setting is called there, for messages. */
+  nameOf(setting: Setting): string;
+  /** Whose section this is. */
+  profile?: string;
+}
+
+const ENV_NAMES: Record<Setting, string> = {
+  host: 'DATABRICKS_HOST',
+  clientId: 'DATABRICKS_CLIENT_ID',
+  clientSecret: 'DATABRICKS_CLIENT_SECRET',
+  token: 'DATABRICKS_TOKEN',
+  profile: 'DATABRICKS_CONFIG_PROFILE',
+  authType: 'DATABRICKS_AUTH_TYPE',
+  oidcTokenFile: 'DATABRICKS_OIDC_TOKEN_FILEPATH',
+  oidcTokenEnv: 'DATABRICKS_OIDC_TOKEN_ENV',
+  oidcToken: 'DATABRICKS_OIDC_TOKEN',
+  audience: 'DATABRICKS_TOKEN_AUDIENCE',
+  accountId: 'DATABRICKS_ACCOUNT_ID',
+};
+
+const PROFILE_NAMES: Partial<Record<Setting, string>> = {
+  host: 'host',
+  clientId: 'client_id',
+  clientSecret: 'client_secret',
+  token: 'token',
+  authType: 'auth_type',
+  // Not a slip: Databricks' tools call it so.
+  oidcTokenFile: 'databricks_id_token_filepath',
+  oidcTokenEnv: 'oidc_token_env',
+  audience: 'audience',
+  accountId: 'account_id',
+};
+
+/**
+ * The places to look at, best first: the block with the profile that it names,
+ * the environment with the profile that it names, or else the default profile.
+ * The file of the profiles is read only when one is asked for.
+ *
+ * @throws InputError
+ */
+export function* identitySources(
+  key: string,
+  block: WorkspaceBlock,
+  env: Env,
+): Generator<Source> {
+  const ofBlock = blockSource(key, block);
+  yield ofBlock;
+  if (ofBlock.get('profile')) yield* profileOf(ofBlock, env);
+  const ofEnvironment = environmentSource(env);
+  yield ofEnvironment;
+  if (!ofBlock.get('profile')) yield* profileOf(ofEnvironment, env);
+}
+
+const blockSource = (key: string, block: WorkspaceBlock): Source => ({
+  get: setting => trimmed((block as Partial<Record<Setting, string>>)[setting]),
+  nameOf: setting => `${key}.${setting}`,
+});
+
+const environmentSource = (env: Env): Source => ({
+  get: setting => trimmed(env[ENV_NAMES[setting]]),
+  nameOf: setting => ENV_NAMES[setting],
+});
+
+function* profileOf(naming: Source, env: Env): Generator<Source> {
+  const name = naming.get('profile');
+  const profile = readDatabricksProfile(
+    env,
+    name === undefined ? undefined : { name, key: naming.nameOf('profile') },
+  );
+  if (profile) yield profileSource(profile, naming);
+}
+
+/** Who names a profile may also choose among what is in it. */
+const CHOICES: Setting[] = ['authType', 'audience'];
+
+function profileSource(
+  { name, file, values }: DatabricksProfile,
+  naming: Source,
+): Source {
+  const chosen = (setting: Setting) =>
+    CHOICES.includes(setting) ? naming.get(setting) : undefined;
+  return {
+    profile: name,
+    get: setting =>
+      chosen(setting) ?? trimmed(values[PROFILE_NAMES[setting] ?? '']),
+    nameOf: setting =>
+      chosen(setting) === undefined
+        ? `${PROFILE_NAMES[setting]} of profile '${name}' in ${file}`
+        : naming.nameOf(setting),
+  };
+}
+
+/** Blanks around a value, or in place of one, come from files and shells. */
+export const trimmed = (value: string | undefined) =>
+  value?.trim() || undefined;
