@@ -1,0 +1,43 @@
+import { CONFIGURATION, diagnose } from './doctor/diagnose';
+import type { Result } from './doctor/check';
+import { render, summary } from './doctor/render';
+import { EXIT } from './exitCodes';
+import type { Terminal } from './terminal';
+
+export interface DoctorOptions {
+  config?: string[];
+  json: boolean;
+  replicas: number;
+  plugins?: number;
+}
+
+/** Tells what stands between a backend and its database. */
+export async function doctor(
+  options: DoctorOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const results: Result[] = [];
+  const findings = diagnose({
+    configFiles: options.config ?? [],
+    env: terminal.env,
+    replicas: options.replicas,
+    otherPlugins: options.plugins,
+  });
+  for await (const result of findings) {
+    const before = results.at(-1)?.endpoint;
+    results.push(result);
+    if (options.json) continue;
+    if (result.endpoint && result.endpoint !== before) {
+      terminal.out(`\n${result.endpoint}`);
+    }
+    terminal.out(render(result, terminal.colored));
+  }
+  terminal.out(
+    options.json
+      ? JSON.stringify({ results }, undefined, 2)
+      : `\n${summary(results)}`,
+  );
+  const failed = results.find(({ status }) => status === 'fail');
+  if (!failed) return EXIT.ok;
+  return failed.check === CONFIGURATION ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,104 @@
+import { InputError, NotFoundError } from '@backstage/errors';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { doctor, DoctorOptions } from './doctor';
+import { failureOf } from './doctor/failureOf';
+import { EXIT } from './exitCodes';
+import { psql } from './psql';
+import type { Terminal } from './terminal';
+import { token, TokenOptions } from './token';
+
+const EXIT_CODES = `
+Exit codes:
+  0  all is well, warnings of the doctor included
+  1  a check failed, or Databricks or Postgres refused
+  2  bad usage or configuration
+psql passes on its own, and is 127 where psql is not installed.`;
+
+/** Runs the command that the arguments name, to its exit code. */
+export async function run(args: string[], terminal: Terminal): Promise<number> {
+  // Ours end there, so that psql can have options that are also our own.
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(terminal, args.slice(end + 1), code => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args.slice(0, end), { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    }
+    return report(error, terminal);
+  }
+}
+
+function createProgram(
+  terminal: Terminal,
+  forPsql: string[],
+  done: (exitCode: number) => void,
+): Command {
+  const program = new Command('backstage-lakebase')
+    .description('Helps to run Backstage on Databricks Lakebase')
+    .addHelpText('after', EXIT_CODES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => terminal.out(text.trimEnd()),
+      writeErr: text => terminal.error(text.trimEnd()),
+    });
+  const command = (nameAndArguments: string) =>
+    program
+      .command(nameAndArguments)
+      .option(
+        '--config <file>',
+        'as the backend gets it, once for each file (default: app-config.yaml and app-config.local.yaml)',
+        (file: string, others?: string[]) => [...(others ?? []), file],
+      )
+      .addHelpText('after', EXIT_CODES);
+
+  command('doctor')
+    .description('checks all that a start needs, and says what to do')
+    .option('--json', 'results as JSON', false)
+    .option('--replicas <n>', 'how many backends share the endpoint', count, 1)
+    .option(
+      '--plugins <n>',
+      'how many plugins there are beside those in the configuration (default: those that exist, at least 10)',
+      count,
+    )
+    .action(async (options: DoctorOptions) =>
+      done(await doctor(options, terminal)),
+    );
+
+  command('token')
+    .description('prints a fresh database credential')
+    .option('--json', 'credential and expiry as one JSON object', false)
+    .option('--plugin <id>', 'for the endpoint of this plugin')
+    .option('--yes', 'also when the output is no terminal', false)
+    .action(async (options: TokenOptions) =>
+      done(await token(options, terminal)),
+    );
+
+  command('psql')
+    .description(
+      "runs psql on a plugin's database: psql [plugin] -- [psql's own arguments]",
+    )
+    .argument('[plugin]')
+    .action(
+      async (plugin: string | undefined, { config }: { config?: string[] }) =>
+        done(await psql({ plugin, config, args: forPsql }, terminal)),
+    );
+  return program;
+}
+
+function count(value: string): number {
+  if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('It must be a whole number from 1 to 9999.');
+}
+
+function report(error: unknown, terminal: Terminal): number {
+  const { message, cure, paste = [] } = failureOf(error);
+  const sentences = [message, cure].filter(Boolean).join('. ');
+  terminal.error([sentences, ...paste].join('\n'));
+  if (error instanceof NotFoundError) return EXIT.notFound;
+  return error instanceof InputError ? EXIT.usage : EXIT.failed;
+}
