@@ -127,6 +127,15 @@ export function readLakebaseConfig(
 /** Whose login name it is, as far as settings can tell. */
 const loginOf = ({ clientId, method }: WorkspaceSettings) => clientId ?? method;
 
+/**
+ * How many connections the whole process may have open; undefined for any
+ * number.
+ *
+ * @throws InputError
+ */
+export const readMaxConnections = (rootConfig: Config) =>
+  readBlock(rootConfig, LAKEBASE_KEY, lakebaseSchema)?.maxConnections;
+
 function readBlocks(rootConfig: Config, pluginId?: string): Blocks {
   const shared = readBlock(rootConfig, LAKEBASE_KEY, lakebaseSchema) ?? {};
   const key = `${DATABASE_KEY}.plugin.${pluginId}.lakebase`;

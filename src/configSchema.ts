@@ -155,6 +155,15 @@ export const lakebaseSchema = z
           'credential, for a waking endpoint, and logging in. 60 seconds when ' +
           'left out.',
       ),
+    maxConnections: z
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        'How many connections the whole process may have open, all plugins ' +
+          'together. No bound of its own when left out.',
+      ),
     maxConnectionAge: duration
       .optional()
       .describe(

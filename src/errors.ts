@@ -29,6 +29,7 @@ const PASSES_BY_ITSELF = {
   'database-read-only': false,
   'database-host-missing': false,
   'branch-changed': false,
+  'connections-spent': false,
   'role-missing': false,
   'login-refused': false,
   'grant-missing': false,

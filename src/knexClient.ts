@@ -4,6 +4,11 @@ import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { elapsedMs, instant, Instant, systemClock } from './clock';
+import type {
+  BudgetMember,
+  ConnectionBudget,
+  Release,
+} from './connectionBudget';
 import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from './migrations';
 import {
@@ -34,10 +39,20 @@ export interface KnexClientOptions {
   sockets: Set<Socket>;
   /** Left out where the configuration says the host. */
   address?: EndpointAddress;
+  /** For whom connections are opened. */
+  owner: string;
+  /** Bounds the connections of all pools together. */
+  budget?: ConnectionBudget;
 }
 
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
 interface TarnPool {
+  /** Since when, by `Date.now()`, each of them has been idle. */
+  free: { resource: Client; timestamp: number }[];
+  on(
+    event: 'createSuccess' | 'release' | 'poolDestroySuccess',
+    listener: () => void,
+  ): void;
   validate(connection: Client): boolean | Promise<boolean>;
   check(): void;
   pendingAcquires: { reject(reason: Error): void }[];
@@ -47,6 +62,7 @@ interface TarnPool {
 type PooledClient = KnexPgClient & {
   pool: TarnPool;
   acquireConnection(): Promise<Client>;
+  cancelQuery(connection: Client): Promise<unknown>;
   acquireRawConnection(): Promise<Client>;
 };
 
@@ -77,18 +93,14 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     options.connectTimeoutMs;
   const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
+  const open = (signal: AbortSignal) =>
+    openConnection(client, { tokens, target, createSocket, relocate, signal });
+  const openInBudget = keepToBudget(client, open, options);
   client.acquireRawConnection = async () => {
     const connection = await attempts.run(
       purpose,
       options.connectTimeoutMs,
-      signal =>
-        openConnection(client, {
-          tokens,
-          target,
-          createSocket,
-          relocate,
-          signal,
-        }),
+      openInBudget(),
     );
     ages.add(connection);
     explainRefusals(connection, target, config.searchPath);
@@ -118,6 +130,76 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   });
   return knex;
 }
+
+/**
+ * Lets each connection take a place in the budget from before it is opened
+ * until it is closed, and offers those that are idle to other pools.
+ *
+ * @returns what opens the next connection.
+ */
+function keepToBudget(
+  client: PooledClient,
+  open: (signal: AbortSignal) => Promise<Client>,
+  { budget, owner, tokens }: KnexClientOptions,
+): () => typeof open {
+  if (!budget) return () => open;
+  const { pool } = client;
+  const releases = new WeakMap<Client, Release>();
+  const member: BudgetMember = {
+    owner,
+    // Without a credential a connection can't be replaced.
+    idle: () =>
+      (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({
+        since: timestamp,
+        release: releases.get(resource)!,
+        close: () => closeIdle(resource),
+      })),
+  };
+  budget.join(member);
+  pool.on('poolDestroySuccess', () => budget.leave(member));
+  // Told before the connection is among the free ones, or handed out again. A
+  // new one is free at once when who asked for it got another one meanwhile.
+  const offer = () => setImmediate(() => budget.offer());
+  pool.on('release', offer);
+  pool.on('createSuccess', offer);
+
+  let cancelling = false;
+  const cancelQuery = client.cancelQuery.bind(client);
+  client.cancelQuery = connection => {
+    cancelling = true;
+    // Opens its connection before it first awaits anything.
+    const canceled = cancelQuery(connection);
+    cancelling = false;
+    return canceled;
+  };
+
+  return () => {
+    const acquire = cancelling ? 'acquireToCancel' : 'acquire';
+    return async signal => {
+      const release = await budget[acquire](owner, signal);
+      try {
+        const connection = await open(signal);
+        releases.set(connection, release);
+        socketOf(connection).once('close', release);
+        return connection;
+      } catch (error) {
+        release();
+        throw error;
+      }
+    };
+  };
+}
+
+/** Knex asks for this mark before it hands a connection out. */
+function closeIdle(connection: Client): void {
+  Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
+  // Not awaited: its place is free when the socket is closed.
+  connection.end().catch(() => {});
+}
+
+const socketOf = (connection: Client) =>
+  (connection as unknown as { connection: { stream: Socket } }).connection
+    .stream;
 
 /** Lets connections in use finish; whoever still waits for one is told why. */
 export async function closeKnexClient(knex: Knex): Promise<void> {

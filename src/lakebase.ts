@@ -8,8 +8,10 @@ import { Config } from '@backstage/config';
 import { isOnLakebase } from './activation';
 import { bypassingPluginsWarning } from './bypassingPlugins';
 import { changesFromStock, divisionModeNote } from './changesFromStock';
-import { LAKEBASE_KEY } from './config';
+import { LAKEBASE_KEY, readMaxConnections } from './config';
+import { ConnectionBudget } from './connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
+import { connectionsWarning } from './connectionLimits';
 import { readEndpoints } from './endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
 import { readSkipMigrations } from './pluginDatabase';
@@ -36,9 +38,13 @@ export class Lakebase {
     const { rootConfig, env, lifecycle, workspaceTokens } = options;
     const logger = options.logger.child({ service: 'lakebase' });
     const lakebase = new Lakebase({ ...options, logger });
+    const maxConnections = readMaxConnections(rootConfig);
+    const budget = maxConnections
+      ? new ConnectionBudget(maxConnections)
+      : undefined;
     for (const use of readEndpoints(rootConfig, env)) {
       const endpoint = new LakebaseEndpoint({
-        ...{ rootConfig, use, logger, env, workspaceTokens },
+        ...{ rootConfig, use, logger, env, workspaceTokens, budget },
       });
       lakebase.#endpoints.push(endpoint);
       if (use.base) lakebase.#base = endpoint;
@@ -108,8 +114,19 @@ export class Lakebase {
     if (note) this.#logger.warn(note);
     for (const endpoint of inUse) {
       this.#logger.info(await endpoint.describe());
+      await this.#checkConnections(endpoint);
     }
     await this.#checkSearch();
+  }
+
+  /** Whoever starts is better told than let fail, should this fail itself. */
+  async #checkConnections(endpoint: LakebaseEndpoint): Promise<void> {
+    const pools = await endpoint.clients();
+    const warning = await connectionsWarning(
+      pools,
+      readMaxConnections(this.#rootConfig),
+    ).catch(() => undefined);
+    if (warning) this.#logger.warn(warning);
   }
 
   async #checkSearch(): Promise<void> {

@@ -6,6 +6,7 @@ import { Knex } from 'knex';
 import { escapeIdentifier } from 'pg';
 import { Attempts } from './attempts';
 import { LakebaseConfig } from './config';
+import type { ConnectionBudget } from './connectionBudget';
 import { EndpointAddress } from './endpointAddress';
 import { LakebaseError } from './errors';
 import {
@@ -43,6 +44,7 @@ export interface LakebaseConnectorOptions {
   /** Login name, for when the configuration has none. */
   findUser: (signal: AbortSignal) => Promise<string>;
   logger: LoggerService;
+  budget?: ConnectionBudget;
 }
 
 /** Gives each plugin a Knex whose database and schema exist. */
@@ -80,6 +82,14 @@ export class LakebaseConnector {
     });
     this.#clients.set(pluginId, client);
     return client;
+  }
+
+  /** The pools of all plugins that have asked for one, and got it. */
+  async clients(): Promise<Knex[]> {
+    const settled = await Promise.allSettled(this.#clients.values());
+    return settled.flatMap(client =>
+      client.status === 'fulfilled' ? [client.value] : [],
+    );
   }
 
   /** Closes every connection: those in use get a while to finish. */
@@ -142,7 +152,7 @@ export class LakebaseConnector {
     const database = readPluginDatabase(rootConfig, config, pluginId);
     let pool: Pool | undefined;
     try {
-      pool = await this.#openPool(database);
+      pool = await this.#openPool(database, pluginId);
       await this.#prepare(pool, database);
       return pool.knex;
     } catch (error) {
@@ -157,8 +167,8 @@ export class LakebaseConnector {
     }
   }
 
-  async #openPool(database: PluginDatabase): Promise<Pool> {
-    const { tokens, logger, config } = this.#options;
+  async #openPool(database: PluginDatabase, owner: string): Promise<Pool> {
+    const { tokens, logger, config, budget } = this.#options;
     const given = database.connection.host;
     const host = given ?? (await this.address.host());
     const user = database.connection.user ?? (await this.user());
@@ -183,6 +193,8 @@ export class LakebaseConnector {
       attempts: this.#attempts,
       sockets,
       address: given === undefined ? this.address : undefined,
+      owner,
+      budget,
     });
     const pool = { knex, sockets, target };
     this.#pools.add(pool);
@@ -253,10 +265,12 @@ export class LakebaseConnector {
     if (existing) return existing;
 
     const settings = adminDatabaseOf(database, this.#options.config);
-    const admin = this.#openPool(settings).catch(error => {
-      this.#admins.delete(key);
-      throw error;
-    });
+    const admin = this.#openPool(settings, 'creation of databases').catch(
+      error => {
+        this.#admins.delete(key);
+        throw error;
+      },
+    );
     this.#admins.set(key, admin);
     return admin;
   }

@@ -4,6 +4,7 @@ import { InputError, stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
 import { DATABASE_KEY, LakebaseConfig } from './config';
 import { baseKeyOf, connectionAt } from './connectionConfig';
+import type { ConnectionBudget } from './connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Workspace } from './databricks/workspace';
 import type { EndpointUse } from './endpoints';
@@ -23,6 +24,8 @@ export interface LakebaseEndpointOptions {
   use: EndpointUse;
   logger: LoggerService;
   env: Record<string, string | undefined>;
+  /** Bounds the connections of the whole process. */
+  budget?: ConnectionBudget;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
 }
@@ -38,7 +41,7 @@ export class LakebaseEndpoint {
   #inUse = false;
 
   constructor(options: LakebaseEndpointOptions) {
-    const { rootConfig, use, logger, env, workspaceTokens } = options;
+    const { rootConfig, use, logger, env, workspaceTokens, budget } = options;
     const { config } = use;
     checkIsProvided(config, workspaceTokens);
     this.#rootConfig = rootConfig;
@@ -63,6 +66,7 @@ export class LakebaseEndpoint {
       findUser: async signal =>
         config.readWorkspace().clientId ?? this.#workspace.findUser(signal),
       logger,
+      budget,
     });
     if (use.base && config.localProxy) {
       this.#localProxy = new LocalProxy({
@@ -77,6 +81,7 @@ export class LakebaseEndpoint {
         address: this.#connector.address,
         defaultUser: () => this.#connector.user(),
         logger,
+        budget,
       });
     }
   }
@@ -105,6 +110,11 @@ export class LakebaseEndpoint {
 
   getClient(pluginId: string): Promise<Knex> {
     return this.#connector.getClient(pluginId);
+  }
+
+  /** The pools of all plugins on this endpoint that have one. */
+  clients(): Promise<Knex[]> {
+    return this.#connector.clients();
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Client } from 'pg';
+import { ConnectionBudget } from '../src/connectionBudget';
 import { cancelPacket } from '../src/localProxy/wire';
 import { backendWaits, proxyTests, type TestProxy } from './support/localProxy';
 import { lakebaseTests } from './support/lakebase';
@@ -63,6 +64,21 @@ describe('a session through the local proxy', () => {
     await expect(valueOf(client, 'select current_database()')).resolves.toBe(
       'databricks_postgres',
     );
+  });
+
+  it('counts towards maxConnections until it ends', async () => {
+    const emulator = await start.emulator();
+    const budget = new ConnectionBudget(1);
+    const proxy = await local.proxy(emulator, {
+      budget,
+      connectTimeoutMs: 1_000,
+    });
+    const client = await local.client(proxy);
+
+    await expect(local.client(proxy)).rejects.toThrow(/local proxy 1/);
+    await client.end();
+
+    await expect(local.client(proxy)).resolves.toBeDefined();
   });
 
   it('acts as the shared owner', async () => {

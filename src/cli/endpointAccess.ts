@@ -162,6 +162,7 @@ export class EndpointAccess {
       logger: QUIET,
       attempts: this.#attempts,
       sockets: this.#sockets,
+      owner: 'doctor',
     });
     this.#opened.push(knex);
     const rows: Session['rows'] = async (sql, bindings = []) => {

@@ -45,6 +45,10 @@ export class GuestClient extends Client {
     });
   }
 
+  onceClosed(listener: () => void): void {
+    wireOf(this).stream.once('close', listener);
+  }
+
   /** Must be called before the server says more: from then on pg reads nothing. */
   leaveSocket(): Socket {
     const { stream } = wireOf(this);

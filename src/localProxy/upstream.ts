@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import { Attempts } from '../attempts';
+import type { ConnectionBudget } from '../connectionBudget';
 import type { EndpointAddress } from '../endpointAddress';
 import {
   following,
@@ -14,6 +15,9 @@ import type { ConnectionTarget } from '../postgresFaults';
 import { GuestClient, GuestSettings, requestCancel } from './guestClient';
 import type { StartupParameters } from './wire';
 
+/** Who holds its connections, for messages. */
+const OWNER = 'local proxy';
+
 /** The database that Backstage's own connector creates others from. */
 const STOCK_ADMIN_DATABASE = 'postgres';
 
@@ -25,6 +29,7 @@ export interface UpstreamOptions {
   tokens: TokenSource;
   /** Where the endpoint is, for when the configuration has no host. */
   address: EndpointAddress;
+  budget?: ConnectionBudget;
   /** Login name, for when the configuration has none. */
   defaultUser: () => string | Promise<string>;
 }
@@ -48,8 +53,6 @@ export class Upstream {
     parameters: StartupParameters,
     clientGone: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens, connection } = this.#options;
-    const address = connection.host ? undefined : this.#options.address;
     const target = await this.#target(parameters.get('database'));
     const { host, port, user, database } = target;
     const startup = new Map(parameters)
@@ -57,17 +60,38 @@ export class Upstream {
       .set('database', database);
 
     return this.#run(`connection to ${host}:${port}`, async stop => {
-      const { settings, createSocket } = this.#settings(target);
-      const guestSettings = Object.assign(settings, { startup });
-      const client = await openConnection(guest(guestSettings), {
+      const signal = AbortSignal.any([stop, clientGone]);
+      const release = await this.#options.budget?.acquire(OWNER, signal);
+      try {
+        const client = await this.#logIn(target, startup, signal);
+        if (release) client.onceClosed(release);
+        return client;
+      } catch (error) {
+        release?.();
+        throw error;
+      }
+    });
+  }
+
+  async #logIn(
+    target: ConnectionTarget,
+    startup: StartupParameters,
+    signal: AbortSignal,
+  ): Promise<GuestClient> {
+    const { tokens, connection } = this.#options;
+    const address = connection.host ? undefined : this.#options.address;
+    const { settings, createSocket } = this.#settings(target);
+    const client = await openConnection(
+      guest(Object.assign(settings, { startup })),
+      {
         tokens,
         target,
         createSocket,
         relocate: address && following(address, settings, target),
-        signal: AbortSignal.any([stop, clientGone]),
-      });
-      return client as GuestClient;
-    });
+        signal,
+      },
+    );
+    return client as GuestClient;
   }
 
   async cancel(key: Buffer): Promise<void> {

@@ -248,7 +248,7 @@ const SET_UPS: BrokenSetUp[] = [
     check: 'connections',
     found:
       /2 plugins \(--plugins\) × 500 connections × 3 replicas = 3000, more than/,
-    cure: /\nbackend\.database\.knexConfig\.pool\.max: \d+$/,
+    cure: /\nbackend\.database\.lakebase\.maxConnections: \d+$/,
     skipped: [],
   },
 ];

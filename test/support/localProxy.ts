@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import type { Emulator } from '../../emulator';
+import { ConnectionBudget } from '../../src/connectionBudget';
 import { EndpointAddress } from '../../src/endpointAddress';
 import { LocalProxy } from '../../src/localProxy/localProxy';
 import { socketPath } from '../../src/localProxy/socketFile';
@@ -22,12 +23,13 @@ export interface TestProxyOptions {
   directory: string;
   role?: string;
   connectTimeoutMs?: number;
+  budget?: ConnectionBudget;
 }
 
 /** A local proxy to the emulator, without the rest of the module. */
 export async function startProxy(
   emulator: Emulator,
-  { directory, role, connectTimeoutMs = 20_000 }: TestProxyOptions,
+  { directory, role, connectTimeoutMs = 20_000, budget }: TestProxyOptions,
 ): Promise<TestProxy> {
   const workspace = workspaceOf(emulator, { endpoint: emulator.endpoint });
   const tokens = new TokenRefresher({
@@ -43,6 +45,7 @@ export async function startProxy(
     },
     role,
     connectTimeoutMs,
+    budget,
     tokens,
     address: new EndpointAddress({
       find: () => workspace.findHost(),

@@ -1,3 +1,5 @@
+import { LAKEBASE_KEY, readMaxConnections } from '../../config';
+import { CONNECTION_LIMITS, ConnectionLimits } from '../../connectionLimits';
 import { PluginDatabase, readPluginDatabase } from '../../pluginDatabase';
 import { Check, Examination, filledIn, ok } from './check';
 import { adminDatabaseCheck } from './databaseChecks';
@@ -18,45 +20,40 @@ export const connectionsCheck: Check = {
     examination.places ??= await findPlaces(examination);
     const { available, max } = await limits(examination);
     const { pools, counted } = poolsOf(examination);
-    const needed = replicas * pools.reduce((sum, size) => sum + size, 0);
+    const bound = readMaxConnections(examination.rootConfig) ?? Infinity;
+    const largest = pools.reduce((sum, size) => sum + size, 0);
+    const needed = replicas * Math.min(largest, bound);
     const sizes = [...new Set(pools)].sort((a, b) => a - b).join(' or ');
+    const each =
+      bound < largest
+        ? `maxConnections ${bound}`
+        : `${pools.length} plugins (${counted}) × ${sizes} connections`;
     const sum =
-      `${pools.length} plugins (${counted}) × ${sizes} connections × ` +
-      `${replicas} ${replicas === 1 ? 'replica' : 'replicas'} = ${needed}`;
+      `${each} × ${replicas} ${replicas === 1 ? 'replica' : 'replicas'} ` +
+      `= ${needed}`;
     const limit = `${available} (max_connections ${max} less ${max - available} reserved)`;
     if (needed <= available) return ok(`${sum} of ${limit}`);
-    const fitting = Math.floor(available / (pools.length * replicas));
+    const fitting = Math.floor(available / replicas);
     return [
       {
         status: 'fail',
         message: `${sum}, more than ${limit}`,
-        cure:
-          fitting > 0
-            ? 'Give the endpoint more capacity units, or make the pools smaller:'
-            : 'Give the endpoint more capacity units, or run fewer replicas',
-        ...(fitting > 0 && {
-          paste: [`backend.database.knexConfig.pool.max: ${fitting}`],
-        }),
+        ...(fitting > 0
+          ? {
+              cure: 'Give the endpoint more capacity units, or bound each backend:',
+              paste: [`${LAKEBASE_KEY}.maxConnections: ${fitting}`],
+            }
+          : {
+              cure: 'Give the endpoint more capacity units, or run fewer replicas',
+            }),
       },
     ];
   },
 };
 
-interface Limits {
-  max: number;
-  available: number;
-}
-
-// Servers before 16 have no reserved_connections.
-const LIMITS = `
-  SELECT max, max - superuser - reserved AS available FROM (SELECT
-    current_setting('max_connections')::int AS max,
-    current_setting('superuser_reserved_connections')::int AS superuser,
-    coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved
-  ) AS settings`;
-
-async function limits({ session }: Examination): Promise<Limits> {
-  const [found] = await filledIn(session).rows<Limits>(LIMITS);
+async function limits({ session }: Examination): Promise<ConnectionLimits> {
+  const [found] =
+    await filledIn(session).rows<ConnectionLimits>(CONNECTION_LIMITS);
   return found;
 }
 
