@@ -73,6 +73,7 @@ export function startLakebase(
   emulator: Emulator,
   overrides: JsonObject = {},
   installed: RootInstanceMetadataServicePluginInfo[] = [],
+  env: Record<string, string> = {},
 ): TestLakebase {
   const { logger, lines } = keepingLogger();
   const onStartup: (() => void | Promise<void>)[] = [];
@@ -86,7 +87,7 @@ export function startLakebase(
       addBeforeShutdownHook: () => {},
     },
     metadata: { getInstalledPlugins: () => Promise.resolve(installed) },
-    env: {},
+    env,
   });
   return {
     forPlugin: pluginId => lakebase.forPlugin(pluginId)!,
