@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Knex } from 'knex';
 import type { Emulator } from '../emulator';
+import { ConnectionBudget } from '../src/connectionBudget';
 import { lakebaseTests, queryInParallel } from './support/lakebase';
 import './support/unhandled';
 
@@ -67,22 +68,34 @@ describe('maxConnections', () => {
     await expect(catalog.raw('select 1')).resolves.toBeDefined();
   });
 
-  it('lets those wait their turn who find all connections in use', async () => {
+  it('lets those wait who find all connections in use', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator, withAtMost(2));
     const [catalog, search] = await clientsOf(lakebase, ['catalog', 'search']);
     const holders = [await hold(catalog), await hold(catalog)];
-    const order: string[] = [];
-    const waiting = [
-      search.raw('select 1').then(() => order.push('search')),
-      lakebase.getClient('auth').then(() => order.push('auth')),
-    ];
+    const waiting = [search.raw('select 1'), lakebase.getClient('auth')];
 
     await holders[0].rollback();
-    await Promise.all(waiting);
-    await holders[1].rollback();
 
-    expect(order).toEqual(['search', 'auth']);
+    await expect(Promise.all(waiting)).resolves.toHaveLength(2);
+    await holders[1].rollback();
+  });
+
+  it('serves first who came first', async () => {
+    const budget = new ConnectionBudget(1);
+    const { signal } = new AbortController();
+    const release = await budget.acquire('catalog', signal);
+    const order: string[] = [];
+    const waiting = ['search', 'auth', 'events'].map(async owner => {
+      const releaseLater = await budget.acquire(owner, signal);
+      order.push(owner);
+      releaseLater();
+    });
+
+    release();
+    await Promise.all(waiting);
+
+    expect(order).toEqual(['search', 'auth', 'events']);
   });
 
   it('tells who holds them when a turn does not come', async () => {
