@@ -19,7 +19,7 @@ import {
   trackSockets,
 } from './openConnection';
 import type { ConnectionTarget } from './postgresFaults';
-import { explainRefusals } from './privileges';
+import { explainRefusals } from './cures';
 
 /** Without a credential a connection can't be replaced, so it is kept longer: */
 const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;

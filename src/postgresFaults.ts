@@ -1,6 +1,6 @@
 import { type DatabaseError, escapeIdentifier, escapeLiteral } from 'pg';
 import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from './errors';
-import { cureOf } from './privileges';
+import { cureOf } from './cures';
 
 /** Where and as whom a connection was tried, to name it in messages. */
 export interface ConnectionTarget {
@@ -35,6 +35,10 @@ const codes =
   (fault: Fault): boolean =>
     list.includes(fault.code);
 
+const WAIT_FOR_ENDPOINT =
+  'It is tried again by itself; if that lasts, see the state of the endpoint ' +
+  'in the workspace, or raise backend.database.lakebase.connectTimeout';
+
 /**
  * What each failure between opening a socket and handing out the connection
  * means; the first rule that matches decides. Texts and SQLSTATEs of the
@@ -45,9 +49,9 @@ const RULES: Rule[] = [
     code: 'external-authorization-failed',
     matches: text(/external authorization failed/i),
     explain: t =>
-      `${at(t)} answered "External authorization failed". If that lasts, the ` +
-      'endpoint is disabled, or an IP access list or private link keeps this ' +
-      'host out',
+      `${at(t)} answered "External authorization failed". It is tried again by ` +
+      'itself; if that lasts, enable the endpoint, or let this host in: by the ' +
+      "workspace's IP access list, or through its private link",
   },
   {
     code: 'role-missing',
@@ -116,7 +120,7 @@ const RULES: Rule[] = [
       /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i.test(
         f.text,
       ),
-    explain: t => `${at(t)} was still starting up`,
+    explain: t => `${at(t)} was still starting up. ${WAIT_FOR_ENDPOINT}`,
   },
   {
     code: 'token-refused',
@@ -155,7 +159,8 @@ const RULES: Rule[] = [
     // Texts that nobody has written down yet come as internal errors.
     code: 'database-waking',
     matches: codes('XX000'),
-    explain: t => `${at(t)} answered with an internal error`,
+    explain: t =>
+      `${at(t)} answered with an internal error. ${WAIT_FOR_ENDPOINT}`,
   },
 ];
 

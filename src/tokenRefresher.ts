@@ -200,7 +200,9 @@ export class TokenRefresher {
       });
     }
     return new LakebaseError('connect-timeout', {
-      message: 'No usable Lakebase credential could be minted in time',
+      message:
+        'No usable Lakebase credential could be minted in time ' +
+        '(backend.database.lakebase.connectTimeout)',
       cause: this.#failure?.error,
     });
   }

@@ -27,19 +27,38 @@ interface Rule {
   code: LakebaseErrorCode;
   /** On these surfaces only. */
   surfaces?: RequestSubject['surface'][];
-  /** The API's own codes decide first, the HTTP status only without one. */
+  /** What the body says decides first, where codes do not tell it. */
+  text?: RegExp;
+  /** The API's own codes come next, the HTTP status only without one. */
   errorCodes: string[];
   statuses: number[];
   remedy(subject: RequestSubject): string;
 }
 
+const endpointDoubts = (s: RequestSubject) =>
+  `${s.endpointKey} (${s.endpoint}): it may be misspelt, lie in another ` +
+  `workspace than ${s.workspaceHost}, or be hidden from ${s.who}, who needs ` +
+  'CAN USE on the project';
+
 /** All that is known of refusals, to be corrected in one place. */
 const RULES: Rule[] = [
+  {
+    code: 'permission-denied',
+    text: /blocked by Databricks IP ACL/i,
+    errorCodes: [],
+    statuses: [],
+    remedy: s =>
+      'Add the address under which this host goes out to the IP access list ' +
+      `of ${s.workspaceHost}`,
+  },
   {
     code: 'permission-not-propagated',
     errorCodes: ['PERMISSION_NOT_PROPAGATED'],
     statuses: [],
-    remedy: () => 'A grant has not reached every part of the workspace yet',
+    remedy: s =>
+      'A grant has not reached every part of the workspace yet, so that it is ' +
+      `tried again by itself; if that lasts, give ${s.who} CAN USE on the ` +
+      `Lakebase project of ${s.endpoint} anew`,
   },
   {
     code: 'client-refused',
@@ -94,17 +113,18 @@ const RULES: Rule[] = [
   {
     code: 'endpoint-not-found',
     surfaces: ['api'],
-    errorCodes: [
-      'NOT_FOUND',
-      'RESOURCE_DOES_NOT_EXIST',
-      'ENDPOINT_NOT_FOUND',
-      'FEATURE_DISABLED',
-    ],
-    statuses: [404],
+    errorCodes: ['FEATURE_DISABLED'],
+    statuses: [],
     remedy: s =>
-      `Check ${s.endpointKey} (${s.endpoint}): it may be ` +
-      `misspelt, lie in another workspace than ${s.workspaceHost}, or be ` +
-      `hidden from ${s.who}, who needs CAN USE on the project`,
+      `Enable Lakebase in ${s.workspaceHost} as its administrator; where it ` +
+      `is enabled, check ${endpointDoubts(s)}`,
+  },
+  {
+    code: 'endpoint-not-found',
+    surfaces: ['api'],
+    errorCodes: ['NOT_FOUND', 'RESOURCE_DOES_NOT_EXIST', 'ENDPOINT_NOT_FOUND'],
+    statuses: [404],
+    remedy: s => `Check ${endpointDoubts(s)}`,
   },
   {
     code: 'workspace-busy',
@@ -120,9 +140,14 @@ const RULES: Rule[] = [
       'DEADLINE_EXCEEDED',
       'ABORTED',
       'COULD_NOT_ACQUIRE_LOCK',
+      'QUOTA_EXCEEDED',
+      'RESOURCE_LIMIT_EXCEEDED',
     ],
     statuses: [408, 409, 425, 429, 500, 502, 503, 504],
-    remedy: () => 'It is tried again by itself',
+    remedy: s =>
+      'It is tried again by itself; if that lasts, see the status page of ' +
+      `${s.party} and its limits and quotas, or raise ` +
+      'backend.database.lakebase.connectTimeout',
   },
   {
     code: 'request-invalid',
@@ -146,6 +171,7 @@ export function refusalOf(
     ({ surfaces }) => surfaces?.includes(subject.surface) ?? true,
   );
   const rule =
+    rules.find(r => r.text?.test(body)) ??
     rules.find(r => errorCode && r.errorCodes.includes(errorCode)) ??
     rules.find(r => r.statuses.includes(response.status));
   const saw = [`HTTP ${response.status}`, errorCode, ...references]

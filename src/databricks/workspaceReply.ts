@@ -16,5 +16,8 @@ export function readReply<T>(
 
 export const invalidReply = (field: string, party: string, action: string) =>
   new LakebaseError('workspace-reply-invalid', {
-    message: `${party} answered with an unusable reply (${field}) when asked to ${action}`,
+    message:
+      `${party} answered with an unusable reply (${field}) when asked to ` +
+      `${action}. Check that the right address is configured for it, and that ` +
+      'no proxy answers in its place',
   });

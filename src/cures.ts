@@ -228,6 +228,17 @@ export function cureOf(refusal: Refusal, place: Place): string | undefined {
   return undefined;
 }
 
+/** What to do about other refusals that a statement meets, by SQLSTATE. */
+const ADVICE: Record<string, string> = {
+  25006:
+    'Where the plugin did not ask for a transaction that only reads, point ' +
+    'backend.database.lakebase.endpoint and backend.database.connection.host ' +
+    'to the read-write endpoint of the branch, not to a replica or -ro host',
+  '57P01':
+    'The endpoint was suspended, resized or failed over: try again, for the ' +
+    'next query gets a new connection',
+};
+
 const namesOf = ({ user, role, database, schema = 'public' }: Place) => ({
   login: quoted(user),
   grantee: quoted(role ?? user),
@@ -236,8 +247,8 @@ const namesOf = ({ user, role, database, schema = 'public' }: Place) => ({
 });
 
 /**
- * Adds its cure to what Postgres refuses on this connection for lack of a
- * right: a migration's error is shown to the operator as it is.
+ * Adds its cure to what Postgres refuses on this connection, for lack of a
+ * right above all: a migration's error is shown to the operator as it is.
  *
  * To the message, since that is what Backstage prints of an error that stops
  * a start. At the protocol, since there the text is still Postgres's own
@@ -257,7 +268,7 @@ export function explainRefusals(
   };
   // Ahead of pg's own listener, which ends the query.
   wire.prependListener('errorMessage', error => {
-    const cure = cureOf(error, place);
+    const cure = cureOf(error, place) ?? ADVICE[error.code ?? ''];
     if (cure) error.message += `. ${cure}`;
   });
 }
