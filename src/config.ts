@@ -124,6 +124,10 @@ export function readLakebaseConfig(
   };
 }
 
+/** Whether the backend is to say that it isn't ready without a credential. */
+export const readReadiness = (rootConfig: Config): boolean =>
+  rootConfig.getOptionalBoolean(`${LAKEBASE_KEY}.readiness`) ?? false;
+
 /** Whose login name it is, as far as settings can tell. */
 const loginOf = ({ clientId, method }: WorkspaceSettings) => clientId ?? method;
 

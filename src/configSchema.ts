@@ -170,6 +170,13 @@ export const lakebaseSchema = z
         'A pooled connection is replaced after this time, less up to a tenth ' +
           'of jitter. 45 minutes when left out.',
       ),
+    readiness: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether Backstage's readiness probe fails while no credential is " +
+          'valid and none can be minted. false when left out.',
+      ),
   })
   .describe(
     'Runs Backstage on Databricks Lakebase: connections log in with ' +

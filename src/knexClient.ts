@@ -12,6 +12,7 @@ import type {
 import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from './migrations';
 import {
+  ConnectListener,
   following,
   KnexPgClient,
   openConnection,
@@ -39,6 +40,8 @@ export interface KnexClientOptions {
   sockets: Set<Socket>;
   /** Left out where the configuration says the host. */
   address?: EndpointAddress;
+  /** Hears how connections are opened. */
+  listener?: ConnectListener;
   /** For whom connections are opened. */
   owner: string;
   /** Bounds the connections of all pools together. */
@@ -93,8 +96,11 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     options.connectTimeoutMs;
   const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
+  const { listener } = options;
   const open = (signal: AbortSignal) =>
-    openConnection(client, { tokens, target, createSocket, relocate, signal });
+    openConnection(client, {
+      ...{ tokens, target, createSocket, relocate, signal, listener },
+    });
   const openInBudget = keepToBudget(client, open, options);
   client.acquireRawConnection = async () => {
     const connection = await attempts.run(

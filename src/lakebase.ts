@@ -1,6 +1,7 @@
 import {
   DatabaseService,
   LoggerService,
+  RootHealthService,
   RootInstanceMetadataService,
   RootLifecycleService,
 } from '@backstage/backend-plugin-api';
@@ -8,13 +9,15 @@ import { Config } from '@backstage/config';
 import { isOnLakebase } from './activation';
 import { bypassingPluginsWarning } from './bypassingPlugins';
 import { changesFromStock, divisionModeNote } from './changesFromStock';
-import { LAKEBASE_KEY, readMaxConnections } from './config';
+import { LAKEBASE_KEY, readMaxConnections, readReadiness } from './config';
 import { ConnectionBudget } from './connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { connectionsWarning } from './connectionLimits';
 import { readEndpoints } from './endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
+import { observeBudget } from './metrics';
 import { readSkipMigrations } from './pluginDatabase';
+import { withCredentialCheck } from './readiness';
 import { SEARCH, SearchEngineCheck } from './searchEngine';
 
 export interface LakebaseOptions {
@@ -42,6 +45,7 @@ export class Lakebase {
     const budget = maxConnections
       ? new ConnectionBudget(maxConnections)
       : undefined;
+    if (budget) lakebase.#unobserve = observeBudget(budget);
     for (const use of readEndpoints(rootConfig, env)) {
       const endpoint = new LakebaseEndpoint({
         ...{ rootConfig, use, logger, env, workspaceTokens, budget },
@@ -62,6 +66,8 @@ export class Lakebase {
   readonly #endpoints: LakebaseEndpoint[] = [];
   readonly #named = new Map<string, LakebaseEndpoint>();
   #base?: LakebaseEndpoint;
+  #isProbed = false;
+  #unobserve = () => {};
 
   private constructor({ rootConfig, logger, metadata }: LakebaseOptions) {
     this.#rootConfig = rootConfig;
@@ -100,8 +106,24 @@ export class Lakebase {
     };
   }
 
+  /** A health service that also knows whether there is a credential. */
+  probedBy(stock: RootHealthService): RootHealthService {
+    this.#isProbed = true;
+    return withCredentialCheck(stock, () => this.#canLogIn());
+  }
+
+  /** An endpoint that nobody uses says nothing about the backend. */
+  #canLogIn(): boolean {
+    const inUse = this.#inUse();
+    return inUse.length === 0 || inUse.some(({ canLogIn }) => canLogIn);
+  }
+
+  #inUse(): LakebaseEndpoint[] {
+    return this.#endpoints.filter(endpoint => endpoint.inUse);
+  }
+
   async #announce(): Promise<void> {
-    const inUse = this.#endpoints.filter(endpoint => endpoint.inUse);
+    const inUse = this.#inUse();
     if (inUse.length === 0) {
       this.#logger.warn(
         `${LAKEBASE_KEY} is configured but not in use: another database ` +
@@ -112,6 +134,12 @@ export class Lakebase {
     }
     const note = divisionModeNote(this.#rootConfig);
     if (note) this.#logger.warn(note);
+    if (readReadiness(this.#rootConfig) && !this.#isProbed) {
+      this.#logger.warn(
+        `${LAKEBASE_KEY}.readiness has no effect: another health service was ` +
+          'added to the backend, or this module only in parts',
+      );
+    }
     for (const endpoint of inUse) {
       this.#logger.info(await endpoint.describe());
       await this.#checkConnections(endpoint);
@@ -137,6 +165,7 @@ export class Lakebase {
   }
 
   async #stop(): Promise<void> {
+    this.#unobserve();
     await Promise.all(this.#endpoints.map(endpoint => endpoint.stop()));
   }
 }

@@ -14,7 +14,7 @@ import {
   createKnexClient,
   tellingCreateErrors,
 } from './knexClient';
-import { TokenSource } from './openConnection';
+import { ConnectListener, TokenSource } from './openConnection';
 import {
   PluginDatabase,
   adminDatabaseOf,
@@ -45,6 +45,8 @@ export interface LakebaseConnectorOptions {
   findUser: (signal: AbortSignal) => Promise<string>;
   logger: LoggerService;
   budget?: ConnectionBudget;
+  /** Hears how connections of the pool of this owner are opened. */
+  connectsOf?: (owner: string) => ConnectListener;
 }
 
 /** Gives each plugin a Knex whose database and schema exist. */
@@ -194,6 +196,7 @@ export class LakebaseConnector {
       sockets,
       address: given === undefined ? this.address : undefined,
       owner,
+      listener: this.#options.connectsOf?.(owner),
       budget,
     });
     const pool = { knex, sockets, target };

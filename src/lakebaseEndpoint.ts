@@ -10,6 +10,7 @@ import { Workspace } from './databricks/workspace';
 import type { EndpointUse } from './endpoints';
 import { isPermanent } from './errors';
 import { LakebaseConnector } from './lakebaseConnector';
+import { EndpointMetrics } from './metrics';
 import { LocalProxy } from './localProxy/localProxy';
 import { readLocalProxyAddress } from './localProxy/readAddress';
 import {
@@ -36,6 +37,7 @@ export class LakebaseEndpoint {
   readonly #use: EndpointUse;
   readonly #workspace: Workspace;
   readonly #tokens: TokenRefresher;
+  readonly #metrics: EndpointMetrics;
   readonly #connector: LakebaseConnector;
   readonly #localProxy?: LocalProxy;
   #inUse = false;
@@ -54,8 +56,13 @@ export class LakebaseEndpoint {
       kind: config.endpoint.kind,
       credentialLifetimeMs: config.credentialLifetimeMs,
     });
+    this.#metrics = new EndpointMetrics({
+      endpoint: config.endpoint.value,
+      leftMs: () => this.#tokens.leftMs,
+    });
     this.#tokens = new TokenRefresher({
       mint: signal => this.#workspace.mintCredential(signal),
+      onAttempt: attempt => this.#metrics.mint(attempt),
       ...refreshLog(logger, config),
     });
     this.#connector = new LakebaseConnector({
@@ -67,6 +74,7 @@ export class LakebaseEndpoint {
         config.readWorkspace().clientId ?? this.#workspace.findUser(signal),
       logger,
       budget,
+      connectsOf: owner => this.#metrics.connectsOf(owner),
     });
     if (use.base && config.localProxy) {
       this.#localProxy = new LocalProxy({
@@ -108,8 +116,15 @@ export class LakebaseEndpoint {
     this.#tokens.start();
   }
 
-  getClient(pluginId: string): Promise<Knex> {
-    return this.#connector.getClient(pluginId);
+  /** False when no credential is valid and none can be minted. */
+  get canLogIn(): boolean {
+    return !this.#tokens.stranded;
+  }
+
+  async getClient(pluginId: string): Promise<Knex> {
+    const knex = await this.#connector.getClient(pluginId);
+    this.#metrics.watchPool(pluginId, knex);
+    return knex;
   }
 
   /** The pools of all plugins on this endpoint that have one. */
@@ -118,6 +133,7 @@ export class LakebaseEndpoint {
   }
 
   async stop(): Promise<void> {
+    this.#metrics.stop();
     this.#tokens.stop();
     this.#workspace.stop();
     await Promise.all([this.#connector.close(), this.#localProxy?.close()]);
@@ -188,7 +204,7 @@ function refreshLog(
           `${inWords(lifeMs)}, next refresh in ${inWords(refreshInMs)}`,
       ),
     onFailing: ({ error, usableForMs }) => {
-      const level = usableForMs > 0 ? 'warn' : 'error';
+      const level = usableForMs > 0 && !isPermanent(error) ? 'warn' : 'error';
       logger[level](
         `Minting ${credentials} fails, ` +
           (isPermanent(error)
@@ -200,6 +216,12 @@ function refreshLog(
           stringifyError(error),
       );
     },
+    onExpired: ({ error }) =>
+      logger.error(
+        `The last of the ${credentials} is no longer valid, and minting fails. ` +
+          'Open connections go on, new ones can not be opened. ' +
+          stringifyError(error),
+      ),
     onRecovered: () => logger.info(`Minting ${credentials} works again`),
   };
 }

@@ -8,8 +8,10 @@ import {
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
 import { isConfigured } from './activation';
+import { readReadiness } from './config';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
+import { stockRootHealthServiceRef } from './readiness';
 
 /** Stands for a provider, so that there may be none where none is needed. */
 const NO_PROVIDER: LakebaseWorkspaceTokenService = {
@@ -92,6 +94,12 @@ export const lakebaseDatabaseServiceFactory = createServiceFactory({
     stock.forPlugin(plugin.getId(), { logger, lifecycle }),
 });
 
+const rootHealthServiceFactory = createServiceFactory({
+  service: coreServices.rootHealth,
+  deps: { lakebase: lakebaseServiceRef, stock: stockRootHealthServiceRef },
+  factory: ({ lakebase, stock }) => lakebase.probedBy(stock),
+});
+
 /**
  * Replaces the database service when a plugin is on Lakebase by
  * `backend.database`, and does nothing otherwise.
@@ -106,5 +114,6 @@ export const lakebaseFeatureLoader = createBackendFeatureLoader({
     // Said outright so that it is made at start, even when another database
     // service took the place of ours and nothing asks for it.
     yield createLakebaseFactory(lakebaseServiceRef);
+    if (readReadiness(rootConfig)) yield rootHealthServiceFactory;
   },
 });

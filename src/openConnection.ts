@@ -25,6 +25,14 @@ export interface KnexPgClient {
   setSchemaSearchPath(connection: Client): Promise<unknown>;
 }
 
+/** Hears how connections are opened. */
+export interface ConnectListener {
+  /** One is open, or was given up after all retries. */
+  onConnect(info: { durationMs: number; error?: unknown }): void;
+  /** A login was refused; others may follow for the same connection. */
+  onRefusedLogin(fault: LakebaseError): void;
+}
+
 export interface OpenConnectionOptions {
   tokens: TokenSource;
   target: ConnectionTarget;
@@ -32,6 +40,7 @@ export interface OpenConnectionOptions {
   /** Looks up where the endpoint listens now, when it isn't where it was. */
   relocate?: (signal: AbortSignal) => Promise<void>;
   signal: AbortSignal;
+  listener?: ConnectListener;
 }
 
 /** A name that does not resolve is new for a moment, or wrong for good. */
@@ -41,6 +50,13 @@ const UNKNOWN_HOST_PATIENCE_MS = 5_000;
 const MOVED: LakebaseErrorCode[] = [
   'database-unknown-host',
   'database-unreachable',
+];
+
+/** What an endpoint answers that minds who logs in. */
+const REFUSALS: LakebaseErrorCode[] = [
+  'token-refused',
+  'role-missing',
+  'external-authorization-failed',
 ];
 
 /** Gives keys and clocks of a gateway time to catch up with a new credential. */
@@ -59,7 +75,26 @@ export async function openConnection(
   client: KnexPgClient,
   options: OpenConnectionOptions,
 ): Promise<Client> {
-  const { tokens, target, signal } = options;
+  const begin = performance.now();
+  const tell = (error?: unknown) => {
+    const durationMs = performance.now() - begin;
+    options.listener?.onConnect({ durationMs, error });
+  };
+  try {
+    const connection = await loginUntilDone(client, options);
+    tell();
+    return connection;
+  } catch (error) {
+    tell(error);
+    throw error;
+  }
+}
+
+async function loginUntilDone(
+  client: KnexPgClient,
+  options: OpenConnectionOptions,
+): Promise<Client> {
+  const { tokens, target, signal, listener } = options;
   let refused = false;
   let unknownSince: number | undefined;
 
@@ -71,6 +106,7 @@ export async function openConnection(
       return connection;
     } catch (error) {
       const fault = connectFault(error, target);
+      if (REFUSALS.includes(fault.code)) listener?.onRefusedLogin(fault);
       if (MOVED.includes(fault.code)) await options.relocate?.(signal);
       if (fault.code === 'database-unknown-host') {
         unknownSince ??= performance.now();

@@ -18,12 +18,16 @@ export interface Credential {
   lifeMs: number;
 }
 
-/** State changes worth a log line. */
+/** What becomes of the credential; state changes are worth a log line. */
 export interface RefreshListener {
+  /** An attempt to mint has ended. */
+  onAttempt?(info: { durationMs: number; error?: Error }): void;
   /** A new token is in memory. */
   onRefreshed?(info: { lifeMs: number; refreshInMs: number }): void;
   /** The first failure after a success, or one of another kind. */
   onFailing?(info: { error: Error; usableForMs: number }): void;
+  /** The last usable token has run out, or was refused, while minting fails. */
+  onExpired?(info: { error: Error }): void;
   /** The first success after failures. */
   onRecovered?(): void;
 }
@@ -53,6 +57,8 @@ interface Failure {
   error: Error;
   at: Instant;
   count: number;
+  /** Whether a token was still usable when the listener last heard of it. */
+  bearable: boolean;
 }
 
 /**
@@ -101,6 +107,19 @@ export class TokenRefresher {
     return this.#held !== undefined && this.#usableForMs(this.#held) > 0;
   }
 
+  /** Whether no token is usable, and the last attempt to mint one failed. */
+  get stranded(): boolean {
+    return this.#failure !== undefined && !this.usable;
+  }
+
+  /** Life left of the token in memory, when there is one. */
+  get leftMs(): number | undefined {
+    const held = this.#held;
+    if (!held) return undefined;
+    if (held.refused) return 0;
+    return Math.max(0, held.lifeMs - elapsedMs(this.#clock, held.since));
+  }
+
   /**
    * The token in memory, fit for a login or not.
    *
@@ -130,6 +149,7 @@ export class TokenRefresher {
         return this.#held.token;
       }
 
+      this.#tellExpiry();
       const refusal = this.#sharedRefusal();
       if (refusal) throw refusal;
       if (signal?.aborted) throw this.#unavailable();
@@ -257,12 +277,18 @@ export class TokenRefresher {
 
   async #mint(): Promise<void> {
     const since = instant(this.#clock);
+    let failed: Error | undefined;
     try {
       const credential = await this.#options.mint(this.#stopping.signal);
-      if (!this.#stopping.signal.aborted) this.#accept(credential, since);
+      if (this.#stopping.signal.aborted) return;
+      this.#accept(credential, since);
     } catch (error) {
-      if (!this.#stopping.signal.aborted) this.#fail(toError(error));
+      if (this.#stopping.signal.aborted) return;
+      failed = toError(error);
+      this.#fail(failed);
     }
+    const durationMs = elapsedMs(this.#clock, since);
+    this.#options.onAttempt?.({ durationMs, error: failed });
   }
 
   #accept({ token, lifeMs }: Credential, since: Instant): void {
@@ -307,10 +333,12 @@ export class TokenRefresher {
       !previous ||
       isPermanent(previous.error) !== permanent ||
       (permanent && codeOf(previous.error) !== codeOf(error));
+    const usableForMs = this.#held ? this.#usableForMs(this.#held) : 0;
     this.#failure = {
       error,
       at: instant(this.#clock),
       count: news ? 1 : previous.count + 1,
+      bearable: news ? usableForMs > 0 : previous.bearable,
     };
     if (permanent) {
       const delayMs = refusalRetryMs(this.#clock.random());
@@ -318,10 +346,14 @@ export class TokenRefresher {
     } else {
       this.#scheduleBackoff();
     }
-    if (news) {
-      const usableForMs = this.#held ? this.#usableForMs(this.#held) : 0;
-      this.#options.onFailing?.({ error, usableForMs });
-    }
+    if (news) this.#options.onFailing?.({ error, usableForMs });
+    this.#tellExpiry();
+  }
+
+  #tellExpiry(): void {
+    if (!this.#failure?.bearable || this.usable) return;
+    this.#failure.bearable = false;
+    this.#options.onExpired?.({ error: this.#failure.error });
   }
 
   #scheduleBackoff(): void {
