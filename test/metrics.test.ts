@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { metrics } from '@opentelemetry/api';
 import {
   DataPoint,
@@ -88,6 +90,26 @@ const minted = (emulator: Emulator, value: number) => ({
   'lakebase.endpoint': emulator.endpoint,
   outcome: 'success',
   value,
+});
+
+it('the metrics of a backend are those that the README lists', async () => {
+  const readme = await readFile(
+    path.join(__dirname, '..', 'README.md'),
+    'utf8',
+  );
+  const table = readme.split('## Metrics')[1].split('\n## ')[0];
+  const listed = [...table.matchAll(/^\| `([a-z_.]+)`/gm)].map(row => row[1]);
+  const emulator = await start.emulator();
+  emulator.gateway.refuseNext('wrongIdentity');
+  const lakebase = start.lakebase(emulator, {
+    ...schemaMode,
+    lakebase: { maxConnections: 5 },
+  });
+  await lakebase.getClient('catalog');
+
+  const told = (await collect()).map(({ descriptor }) => descriptor.name);
+
+  expect(told.sort()).toEqual(listed.sort());
 });
 
 describe('mints', () => {
