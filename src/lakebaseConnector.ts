@@ -22,9 +22,7 @@ import {
 } from './pluginDatabase';
 import { connectFault, ConnectionTarget } from './postgresFaults';
 import { retry } from './retry';
-
-/** Longer than most queries, shorter than an orchestrator's grace period. */
-const SHUTDOWN_TIMEOUT_MS = 10_000;
+import { withPatience } from './shutdown';
 
 /** Another replica was faster: duplicate database, schema, or catalog row. */
 const ALREADY_THERE = ['42P04', '42P06', '23505'];
@@ -96,12 +94,7 @@ export class LakebaseConnector {
 
   /** Closes every connection: those in use get a while to finish. */
   async close(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise(resolve => {
-      timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
-    });
-    await Promise.race([this.#closePools(), patience]);
-    clearTimeout(timer);
+    await withPatience(this.#closePools());
     this.#pools.forEach(cutOff);
   }
 

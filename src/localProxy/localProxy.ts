@@ -1,11 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { LoggerService } from '@backstage/backend-plugin-api';
+import { withPatience } from '../shutdown';
 import { Session } from './session';
 import { listenPrivately, SocketAddress, socketPath } from './socketFile';
 import { Upstream, UpstreamOptions } from './upstream';
-
-/** Longer than most queries, shorter than an orchestrator's grace period. */
-const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 export interface LocalProxyOptions extends UpstreamOptions {
   socket: SocketAddress;
@@ -54,12 +52,7 @@ export class LocalProxy {
   async close(): Promise<void> {
     const over = new Promise(resolve => this.#server.close(resolve));
     this.#sessions.forEach(session => session.finish());
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise(resolve => {
-      timer = setTimeout(resolve, SHUTDOWN_TIMEOUT_MS);
-    });
-    await Promise.race([Promise.all([over, this.#upstream.close()]), patience]);
-    clearTimeout(timer);
+    await withPatience(Promise.all([over, this.#upstream.close()]));
     this.#sessions.forEach(session => session.cutOff());
     this.#upstream.cutOff();
   }
