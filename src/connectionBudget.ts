@@ -16,8 +16,6 @@ export interface IdleConnection {
 
 /** What opens connections: a pool. */
 export interface BudgetMember {
-  /** For whom it opens them, for messages. */
-  owner: string;
   /** Those that may be closed for somebody else's. */
   idle(): IdleConnection[];
 }
@@ -31,7 +29,8 @@ const CANCELLATIONS_AT_ONCE = 2;
  * that has been idle for longest is closed.
  */
 export class ConnectionBudget {
-  readonly #limit: number;
+  /** How many connections may be open at once. */
+  readonly limit: number;
   readonly #members = new Set<BudgetMember>();
   readonly #owners = new Map<Release, string>();
   readonly #closing = new Set<Release>();
@@ -39,7 +38,7 @@ export class ConnectionBudget {
   #cancellations = 0;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** Connections that are open, or being opened. */
@@ -111,7 +110,7 @@ export class ConnectionBudget {
   }
 
   #admit(): void {
-    while (this.#waiters.length > 0 && this.inUse < this.#limit) {
+    while (this.#waiters.length > 0 && this.inUse < this.limit) {
       this.#waiters.shift()!();
     }
     this.#closeForWaiters();
@@ -140,7 +139,7 @@ export class ConnectionBudget {
       .join(', ');
     return new LakebaseError('connections-spent', {
       message:
-        `All ${this.#limit} connections that ${LAKEBASE_KEY}.maxConnections ` +
+        `All ${this.limit} connections that ${LAKEBASE_KEY}.maxConnections ` +
         `allows are in use: ${holders}. Raise it, or lower ` +
         'knexConfig.pool.max of the plugins that hold most of them',
     });

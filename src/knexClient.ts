@@ -152,7 +152,6 @@ function keepToBudget(
   const { pool } = client;
   const releases = new WeakMap<Client, Release>();
   const member: BudgetMember = {
-    owner,
     // Without a credential a connection can't be replaced.
     idle: () =>
       (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({

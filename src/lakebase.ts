@@ -45,6 +45,7 @@ export class Lakebase {
     const budget = maxConnections
       ? new ConnectionBudget(maxConnections)
       : undefined;
+    lakebase.#budget = budget;
     if (budget) lakebase.#unobserve = observeBudget(budget);
     for (const use of readEndpoints(rootConfig, env)) {
       const endpoint = new LakebaseEndpoint({
@@ -66,6 +67,7 @@ export class Lakebase {
   readonly #endpoints: LakebaseEndpoint[] = [];
   readonly #named = new Map<string, LakebaseEndpoint>();
   #base?: LakebaseEndpoint;
+  #budget?: ConnectionBudget;
   #isProbed = false;
   #unobserve = () => {};
 
@@ -150,10 +152,9 @@ export class Lakebase {
   /** Whoever starts is better told than let fail, should this fail itself. */
   async #checkConnections(endpoint: LakebaseEndpoint): Promise<void> {
     const pools = await endpoint.clients();
-    const warning = await connectionsWarning(
-      pools,
-      readMaxConnections(this.#rootConfig),
-    ).catch(() => undefined);
+    const warning = await connectionsWarning(pools, this.#budget?.limit).catch(
+      () => undefined,
+    );
     if (warning) this.#logger.warn(warning);
   }
 
