@@ -2,10 +2,11 @@ import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { isBaseOnLakebase, namedPluginsOnLakebase } from './activation';
 import { LakebaseConfig, readLakebaseConfig } from './config';
+import type { LakebaseWorkspaceTokenService } from './databricks/identity';
+import { Workspace } from './databricks/workspace';
+import type { Env } from './identitySources';
 import { isLoopback } from './loopback';
 import { readBaseConnection, readPluginDatabase } from './pluginDatabase';
-
-type Env = Record<string, string | undefined>;
 
 /** One endpoint with the identity that logs in to it, and who is on it. */
 export interface EndpointUse {
@@ -56,6 +57,24 @@ export function readEndpoints(rootConfig: Config, env: Env): EndpointUse[] {
   checkVerification(hosts, env);
   return uses;
 }
+
+/**
+ * The workspace of an endpoint.
+ *
+ * @param external - Where tokens come from with `authType: external`.
+ */
+export const workspaceOf = (
+  { readWorkspace, endpoint, credentialLifetimeMs }: LakebaseConfig,
+  external?: LakebaseWorkspaceTokenService,
+) =>
+  new Workspace({
+    settings: readWorkspace,
+    external,
+    endpoint: endpoint.value,
+    endpointKey: endpoint.source,
+    kind: endpoint.kind,
+    credentialLifetimeMs,
+  });
 
 function checkVerification(hosts: (string | undefined)[], env: Env): void {
   const local = hosts.every(host => host !== undefined && isLoopback(host));

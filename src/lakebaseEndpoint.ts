@@ -6,8 +6,8 @@ import { DATABASE_KEY, LakebaseConfig } from './config';
 import { baseKeyOf, connectionAt } from './connectionConfig';
 import type { ConnectionBudget } from './connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
-import { Workspace } from './databricks/workspace';
-import type { EndpointUse } from './endpoints';
+import type { Workspace } from './databricks/workspace';
+import { type EndpointUse, workspaceOf } from './endpoints';
 import { isPermanent } from './errors';
 import { LakebaseConnector } from './lakebaseConnector';
 import { EndpointMetrics } from './metrics';
@@ -48,14 +48,7 @@ export class LakebaseEndpoint {
     checkIsProvided(config, workspaceTokens);
     this.#rootConfig = rootConfig;
     this.#use = use;
-    this.#workspace = new Workspace({
-      settings: config.readWorkspace,
-      external: workspaceTokens,
-      endpoint: config.endpoint.value,
-      endpointKey: config.endpoint.source,
-      kind: config.endpoint.kind,
-      credentialLifetimeMs: config.credentialLifetimeMs,
-    });
+    this.#workspace = workspaceOf(config, workspaceTokens);
     this.#metrics = new EndpointMetrics({
       endpoint: config.endpoint.value,
       leftMs: () => this.#tokens.leftMs,
@@ -70,8 +63,7 @@ export class LakebaseEndpoint {
       config,
       tokens: this.#tokens,
       findHost: signal => this.#workspace.findHost(signal),
-      findUser: async signal =>
-        config.readWorkspace().clientId ?? this.#workspace.findUser(signal),
+      findUser: signal => this.#workspace.findUser(signal),
       logger,
       budget,
       connectsOf: owner => this.#metrics.connectsOf(owner),

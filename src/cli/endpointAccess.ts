@@ -6,8 +6,8 @@ import type { Knex } from 'knex';
 import { Attempts } from '../attempts';
 import { DATABASE_KEY, LakebaseConfig } from '../config';
 import type { Location } from '../databricks/endpoint';
-import { Workspace } from '../databricks/workspace';
-import type { EndpointUse } from '../endpoints';
+import type { Workspace } from '../databricks/workspace';
+import { type EndpointUse, workspaceOf } from '../endpoints';
 import { closeKnexClient, createKnexClient } from '../knexClient';
 import {
   adminDatabaseOf,
@@ -64,13 +64,7 @@ export class EndpointAccess {
       config,
       pluginId ?? (base ? ANY_PLUGIN : plugins[0]),
     );
-    this.#workspace = new Workspace({
-      settings: config.readWorkspace,
-      endpoint: config.endpoint.value,
-      endpointKey: config.endpoint.source,
-      kind: config.endpoint.kind,
-      credentialLifetimeMs: config.credentialLifetimeMs,
-    });
+    this.#workspace = workspaceOf(config);
     this.#tokens = new TokenRefresher({
       mint: async signal => {
         this.#credential = await this.#workspace.mintCredential(signal);
