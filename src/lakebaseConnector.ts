@@ -39,7 +39,7 @@ export interface LakebaseConnectorOptions {
   tokens: TokenSource;
   /** Host name of the endpoint, for when the configuration has none. */
   findHost: (signal: AbortSignal) => Promise<string>;
-  /** Login name, for when the configuration has none. */
+  /** Login name, for when the configuration has neither it nor a client id. */
   findUser: (signal: AbortSignal) => Promise<string>;
   logger: LoggerService;
   budget?: ConnectionBudget;
@@ -108,18 +108,23 @@ export class LakebaseConnector {
   }
 
   /**
-   * The login name of the identity, which is looked up by the first caller.
+   * The login name of the identity: its client id, or else what the first
+   * caller looks up.
    *
    * @throws LakebaseError; the next call tries again.
    */
   user(): Promise<string> {
-    this.#user ??= this.#lookUp('login name', this.#options.findUser).catch(
-      error => {
-        this.#user = undefined;
-        throw error;
-      },
-    );
+    this.#user ??= this.#findUser().catch(error => {
+      this.#user = undefined;
+      throw error;
+    });
     return this.#user;
+  }
+
+  async #findUser(): Promise<string> {
+    const { config, findUser } = this.#options;
+    const { clientId } = config.readWorkspace();
+    return clientId ?? this.#lookUp('login name', findUser);
   }
 
   #findHost(): Promise<string> {
