@@ -2,8 +2,7 @@ import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { isBaseOnLakebase, namedPluginsOnLakebase } from './activation';
 import { LakebaseConfig, readLakebaseConfig } from './config';
-import type { LakebaseWorkspaceTokenService } from './databricks/identity';
-import { Workspace } from './databricks/workspace';
+import { Workspace, type WorkspaceOptions } from './databricks/workspace';
 import type { Env } from './identitySources';
 import { isLoopback } from './loopback';
 import { readBaseConnection, readPluginDatabase } from './pluginDatabase';
@@ -58,18 +57,14 @@ export function readEndpoints(rootConfig: Config, env: Env): EndpointUse[] {
   return uses;
 }
 
-/**
- * The workspace of an endpoint.
- *
- * @param external - Where tokens come from with `authType: external`.
- */
+/** The workspace of an endpoint. */
 export const workspaceOf = (
   { readWorkspace, endpoint, credentialLifetimeMs }: LakebaseConfig,
-  external?: LakebaseWorkspaceTokenService,
+  options: Pick<WorkspaceOptions, 'external' | 'clock'> = {},
 ) =>
   new Workspace({
     settings: readWorkspace,
-    external,
+    ...options,
     endpoint: endpoint.value,
     endpointKey: endpoint.source,
     kind: endpoint.kind,

@@ -3,7 +3,7 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
-import { elapsedMs, instant, Instant, systemClock } from './clock';
+import { type Clock, elapsedMs, instant, Instant, systemClock } from './clock';
 import type {
   BudgetMember,
   ConnectionBudget,
@@ -46,6 +46,7 @@ export interface KnexClientOptions {
   owner: string;
   /** Bounds the connections of all pools together. */
   budget?: ConnectionBudget;
+  clock?: Clock;
 }
 
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
@@ -236,24 +237,26 @@ export async function tellingCreateErrors(
 /** Decides when a pooled connection is due to be replaced. */
 class ConnectionAges {
   readonly #born = new WeakMap<Client, { at: Instant; limitMs: number }>();
-  readonly #options: Pick<KnexClientOptions, 'maxConnectionAgeMs' | 'tokens'>;
+  readonly #maxAgeMs: number;
+  readonly #tokens: TokenSource;
+  readonly #clock: Clock;
 
-  constructor(
-    options: Pick<KnexClientOptions, 'maxConnectionAgeMs' | 'tokens'>,
-  ) {
-    this.#options = options;
+  constructor({ maxConnectionAgeMs, tokens, clock }: KnexClientOptions) {
+    this.#maxAgeMs = maxConnectionAgeMs;
+    this.#tokens = tokens;
+    this.#clock = clock ?? systemClock;
   }
 
   add(connection: Client): void {
-    const jitter = 1 - AGE_JITTER * systemClock.random();
-    const limitMs = this.#options.maxConnectionAgeMs * jitter;
-    this.#born.set(connection, { at: instant(systemClock), limitMs });
+    const jitter = 1 - AGE_JITTER * this.#clock.random();
+    const limitMs = this.#maxAgeMs * jitter;
+    this.#born.set(connection, { at: instant(this.#clock), limitMs });
   }
 
   isOver(connection: Client): boolean {
     const { at, limitMs } = this.#born.get(connection)!;
-    const ageMs = elapsedMs(systemClock, at);
-    return this.#options.tokens.usable
+    const ageMs = elapsedMs(this.#clock, at);
+    return this.#tokens.usable
       ? ageMs > limitMs
       : ageMs > MAX_AGE_WITHOUT_CREDENTIAL_MS;
   }

@@ -9,6 +9,7 @@ import { Config } from '@backstage/config';
 import { isOnLakebase } from './activation';
 import { bypassingPluginsWarning } from './bypassingPlugins';
 import { changesFromStock, divisionModeNote } from './changesFromStock';
+import type { Clock } from './clock';
 import { LAKEBASE_KEY, readMaxConnections, readReadiness } from './config';
 import { ConnectionBudget } from './connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
@@ -28,6 +29,8 @@ export interface LakebaseOptions {
   env: Record<string, string | undefined>;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
+  /** By which credentials and connections age: the system's without it. */
+  clock?: Clock;
 }
 
 /** What the plugins share: the endpoints with their credentials and pools. */
@@ -38,7 +41,7 @@ export class Lakebase {
    * @throws InputError that names the key and the remedy.
    */
   static create(options: LakebaseOptions): Lakebase {
-    const { rootConfig, env, lifecycle, workspaceTokens } = options;
+    const { rootConfig, env, lifecycle, workspaceTokens, clock } = options;
     const logger = options.logger.child({ service: 'lakebase' });
     const lakebase = new Lakebase({ ...options, logger });
     const maxConnections = readMaxConnections(rootConfig);
@@ -49,7 +52,7 @@ export class Lakebase {
     if (budget) lakebase.#unobserve = observeBudget(budget);
     for (const use of readEndpoints(rootConfig, env)) {
       const endpoint = new LakebaseEndpoint({
-        ...{ rootConfig, use, logger, env, workspaceTokens, budget },
+        ...{ rootConfig, use, logger, env, workspaceTokens, budget, clock },
       });
       lakebase.#endpoints.push(endpoint);
       if (use.base) lakebase.#base = endpoint;

@@ -5,6 +5,7 @@ import { Config } from '@backstage/config';
 import { Knex } from 'knex';
 import { escapeIdentifier } from 'pg';
 import { Attempts } from './attempts';
+import type { Clock } from './clock';
 import { LakebaseConfig } from './config';
 import type { ConnectionBudget } from './connectionBudget';
 import { EndpointAddress } from './endpointAddress';
@@ -45,6 +46,7 @@ export interface LakebaseConnectorOptions {
   budget?: ConnectionBudget;
   /** Hears how connections of the pool of this owner are opened. */
   connectsOf?: (owner: string) => ConnectListener;
+  clock?: Clock;
 }
 
 /** Gives each plugin a Knex whose database and schema exist. */
@@ -168,7 +170,7 @@ export class LakebaseConnector {
   }
 
   async #openPool(database: PluginDatabase, owner: string): Promise<Pool> {
-    const { tokens, logger, config, budget } = this.#options;
+    const { tokens, logger, config, budget, clock } = this.#options;
     const given = database.connection.host;
     const host = given ?? (await this.address.host());
     const user = database.connection.user ?? (await this.user());
@@ -196,6 +198,7 @@ export class LakebaseConnector {
       owner,
       listener: this.#options.connectsOf?.(owner),
       budget,
+      clock,
     });
     const pool = { knex, sockets, target };
     this.#pools.add(pool);

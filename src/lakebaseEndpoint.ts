@@ -2,6 +2,7 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { InputError, stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
+import type { Clock } from './clock';
 import { DATABASE_KEY, LakebaseConfig } from './config';
 import { baseKeyOf, connectionAt } from './connectionConfig';
 import type { ConnectionBudget } from './connectionBudget';
@@ -29,6 +30,8 @@ export interface LakebaseEndpointOptions {
   budget?: ConnectionBudget;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
+  /** By which credentials and connections age: the system's without it. */
+  clock?: Clock;
 }
 
 /** One endpoint and identity: its credential, and the pools of its plugins. */
@@ -43,12 +46,13 @@ export class LakebaseEndpoint {
   #inUse = false;
 
   constructor(options: LakebaseEndpointOptions) {
-    const { rootConfig, use, logger, env, workspaceTokens, budget } = options;
+    const { rootConfig, use, logger, env, budget, clock } = options;
+    const { workspaceTokens: external } = options;
     const { config } = use;
-    checkIsProvided(config, workspaceTokens);
+    checkIsProvided(config, external);
     this.#rootConfig = rootConfig;
     this.#use = use;
-    this.#workspace = workspaceOf(config, workspaceTokens);
+    this.#workspace = workspaceOf(config, { external, clock });
     this.#metrics = new EndpointMetrics({
       endpoint: config.endpoint.value,
       leftMs: () => this.#tokens.leftMs,
@@ -56,6 +60,7 @@ export class LakebaseEndpoint {
     this.#tokens = new TokenRefresher({
       mint: signal => this.#workspace.mintCredential(signal),
       onAttempt: attempt => this.#metrics.mint(attempt),
+      clock,
       ...refreshLog(logger, config),
     });
     this.#connector = new LakebaseConnector({
@@ -67,6 +72,7 @@ export class LakebaseEndpoint {
       logger,
       budget,
       connectsOf: owner => this.#metrics.connectsOf(owner),
+      clock,
     });
     if (use.base && config.localProxy) {
       this.#localProxy = new LocalProxy({

@@ -13,19 +13,20 @@ describe('an app of Databricks Apps', () => {
         pluginDivisionMode: 'schema',
         lakebase: { endpoint: null, workspace: null },
       },
-      [],
       {
-        DATABRICKS_HOST: emulator.controlPlane.url,
-        DATABRICKS_CLIENT_ID: clientId,
-        DATABRICKS_CLIENT_SECRET: clientSecret,
-        LAKEBASE_ENDPOINT: emulator.endpoint,
-        // These say the same for one database, or less: PGSSLMODE does not
-        // verify the server.
-        PGHOST: 'ep-other.invalid',
-        PGPORT: '1',
-        PGDATABASE: 'other',
-        PGUSER: clientId,
-        PGSSLMODE: 'require',
+        env: {
+          DATABRICKS_HOST: emulator.controlPlane.url,
+          DATABRICKS_CLIENT_ID: clientId,
+          DATABRICKS_CLIENT_SECRET: clientSecret,
+          LAKEBASE_ENDPOINT: emulator.endpoint,
+          // These say the same for one database, or less: PGSSLMODE does not
+          // verify the server.
+          PGHOST: 'ep-other.invalid',
+          PGPORT: '1',
+          PGDATABASE: 'other',
+          PGUSER: clientId,
+          PGSSLMODE: 'require',
+        },
       },
     );
 

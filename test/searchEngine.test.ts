@@ -62,7 +62,9 @@ async function warnedWith(modules: string[], overrides: JsonObject = {}) {
     pluginId: 'search',
     modules: modules.map(moduleId => ({ moduleId })),
   };
-  const lakebase = start.lakebase(emulator, overrides, [installed]);
+  const lakebase = start.lakebase(emulator, overrides, {
+    installed: [installed],
+  });
   await lakebase.getClient('catalog');
   await lakebase.announce();
   return warnings(lakebase.lines);
@@ -86,7 +88,11 @@ describe('search', () => {
     const lakebase = start.lakebase(
       emulator,
       { lakebase: { connectTimeout: '1s' } },
-      [{ pluginId: 'search', modules: [{ moduleId: 'postgres-engine' }] }],
+      {
+        installed: [
+          { pluginId: 'search', modules: [{ moduleId: 'postgres-engine' }] },
+        ],
+      },
     );
     const database = lakebase.forPlugin('search');
     const knex = await database.getClient();
@@ -103,9 +109,15 @@ describe('search', () => {
 
   it('that found its database awake leads to none', async () => {
     const emulator = await start.emulator();
-    const lakebase = start.lakebase(emulator, {}, [
-      { pluginId: 'search', modules: [{ moduleId: 'postgres-engine' }] },
-    ]);
+    const lakebase = start.lakebase(
+      emulator,
+      {},
+      {
+        installed: [
+          { pluginId: 'search', modules: [{ moduleId: 'postgres-engine' }] },
+        ],
+      },
+    );
 
     await expect(
       PgSearchEngine.supported(lakebase.forPlugin('search')),

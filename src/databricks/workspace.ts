@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Clock } from '../clock';
 import { parseEndpointName } from '../endpointName';
 import { LakebaseError } from '../errors';
 import { Credential, TokenRefresher } from '../tokenRefresher';
@@ -29,6 +30,8 @@ export interface WorkspaceOptions {
   endpointKey: string;
   /** Asked-for life of a database credential; the platform's without it. */
   credentialLifetimeMs?: number;
+  /** By which the access token ages: the system's without it. */
+  clock?: Clock;
 }
 
 const credentialReply = z.object({
@@ -62,7 +65,7 @@ export class Workspace {
 
   constructor(options: WorkspaceOptions) {
     this.#options = options;
-    const { endpoint, endpointKey: source, kind } = options;
+    const { endpoint, endpointKey: source, kind, clock } = options;
     const get: GetResource = request => this.#get(request);
     this.#endpoint =
       kind === 'instance'
@@ -74,6 +77,7 @@ export class Workspace {
           });
     this.#accessToken = new TokenRefresher({
       mint: signal => this.#getAccessToken(signal),
+      clock,
     });
   }
 

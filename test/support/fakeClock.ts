@@ -1,3 +1,4 @@
+import type { Emulator } from '../../emulator';
 import type { Clock } from '../../src/clock';
 
 interface Timer {
@@ -80,3 +81,13 @@ export class FakeClock implements Clock {
 /** Until every promise that can go on has gone on. */
 export const settle = () =>
   new Promise<void>(resolve => setImmediate(() => resolve()));
+
+/** Lets the same time pass on the platform and here. */
+export async function passTime(
+  emulator: Emulator,
+  clock: FakeClock,
+  ms: number,
+): Promise<void> {
+  emulator.controlPlane.clockOffsetMs += ms;
+  await clock.advance(ms);
+}

@@ -15,6 +15,7 @@ import {
   type Emulator,
   type EmulatorOptions,
 } from '../../emulator';
+import type { Clock } from '../../src/clock';
 import { Lakebase } from '../../src/lakebase';
 import { startTestEmulator } from './emulator';
 
@@ -69,12 +70,19 @@ export function lakebaseConfig(
   return { backend: { database } };
 }
 
+/** What the module finds where it runs. */
+export interface Surroundings {
+  installed?: RootInstanceMetadataServicePluginInfo[];
+  env?: Record<string, string>;
+  clock?: Clock;
+}
+
 export function startLakebase(
   emulator: Emulator,
   overrides: JsonObject = {},
-  installed: RootInstanceMetadataServicePluginInfo[] = [],
-  env: Record<string, string> = {},
+  surroundings: Surroundings = {},
 ): TestLakebase {
+  const { installed = [], env = {}, clock } = surroundings;
   const { logger, lines } = keepingLogger();
   const onStartup: (() => void | Promise<void>)[] = [];
   const onShutdown: (() => void | Promise<void>)[] = [];
@@ -88,6 +96,7 @@ export function startLakebase(
     },
     metadata: { getInstalledPlugins: () => Promise.resolve(installed) },
     env,
+    clock,
   });
   return {
     forPlugin: pluginId => lakebase.forPlugin(pluginId)!,
