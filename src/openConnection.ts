@@ -138,6 +138,7 @@ async function login(
     const connection = createConnection(client, token, socket);
     await connection.connect();
     forgetPassword(connection);
+    // Only where a server or what is before it keeps its version to itself.
     client.version ??= await client.checkVersion(connection);
     await client.setSchemaSearchPath(connection);
     if (target.role) {
@@ -170,10 +171,17 @@ function createConnection(
     });
   connection.on('error', dispose);
   connection.on('end', dispose);
+  const wire = wireOf(connection);
   // A query in flight gets the server's last words, and Knex the connection
   // back, before pg notices the end.
-  wireOf(connection).on('errorMessage', ({ severity }) => {
+  wire.on('errorMessage', ({ severity }) => {
     if (severity === 'FATAL' || severity === 'PANIC') dispose(severity);
+  });
+  // Told at every login, so that it need not be asked for: the first word of
+  // what Knex would read out of `select version()`.
+  wire.on('parameterStatus', ({ parameterName, parameterValue }) => {
+    if (parameterName !== 'server_version') return;
+    client.version ??= parameterValue.split(' ')[0];
   });
   return connection;
 }
@@ -190,6 +198,7 @@ const wireOf = (connection: Client) =>
 
 interface WireEvents {
   errorMessage: [{ severity?: string }];
+  parameterStatus: [{ parameterName: string; parameterValue: string }];
 }
 
 /**
