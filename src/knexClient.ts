@@ -66,6 +66,7 @@ interface TarnPool {
 type PooledClient = KnexPgClient & {
   pool: TarnPool;
   acquireConnection(): Promise<Client>;
+  releaseConnection(connection: Client): Promise<unknown>;
   cancelQuery(connection: Client): Promise<unknown>;
   acquireRawConnection(): Promise<Client>;
 };
@@ -206,6 +207,12 @@ function closeIdle(connection: Client): void {
 const socketOf = (connection: Client) =>
   (connection as unknown as { connection: { stream: Socket } }).connection
     .stream;
+
+/** Makes sure that there is a connection, without a statement on it. */
+export async function openFirst(knex: Knex): Promise<void> {
+  const client = knex.client as PooledClient;
+  await client.releaseConnection(await client.acquireConnection());
+}
 
 /** Lets connections in use finish; whoever still waits for one is told why. */
 export async function closeKnexClient(knex: Knex): Promise<void> {

@@ -13,6 +13,7 @@ import { LakebaseError } from './errors';
 import {
   closeKnexClient,
   createKnexClient,
+  openFirst,
   tellingCreateErrors,
 } from './knexClient';
 import { ConnectListener, TokenSource } from './openConnection';
@@ -240,13 +241,13 @@ export class LakebaseConnector {
   /** Tries the database first: only a missing one takes rights to create. */
   async #ensureDatabase(pool: Pool, database: PluginDatabase): Promise<void> {
     try {
-      await pool.knex.raw('select 1');
+      await openFirst(pool.knex);
     } catch (error) {
       const missing =
         error instanceof LakebaseError && error.code === 'database-missing';
       if (!missing || !database.ensureDatabase) throw error;
       await this.#createDatabase(database);
-      await pool.knex.raw('select 1');
+      await openFirst(pool.knex);
     }
   }
 
