@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
-import { escapeIdentifier } from 'pg';
+import { isNil } from 'lodash';
+import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ConnectionTarget } from './postgresFaults';
 
 export interface MigrationOptions {
@@ -33,7 +36,10 @@ export function takeTurnsAtMigrations(
       const migrator = stock.get!.call(knex) as Knex.Migrator;
       const latest = migrator.latest.bind(migrator);
       migrator.latest = async config => {
-        await makeMigrationTables(knex, config);
+        const batch = await lastBatch(knex, config);
+        if (batch !== null && (await isUpToDate(migrator, config))) {
+          return [batch, []];
+        }
         const lockTable = lockTableOf(knex, config);
         return inTurn(() => latest(config), lockTable, options);
       };
@@ -42,12 +48,64 @@ export function takeTurnsAtMigrations(
   });
 }
 
-const makeMigrationTables = (knex: Knex, config?: Knex.MigratorConfig) =>
-  knex.transaction(async trx => {
-    await trx.raw('SELECT pg_advisory_xact_lock(?)', [MIGRATION_TABLES_LOCK]);
-    // Knex makes them when it is asked what there is to migrate.
-    await trx.migrate.list(config);
-  });
+/**
+ * Asked without the lock, for what is done nobody takes back. That spares 9 of
+ * 13 round trips at most starts. Where files are missing Knex says so itself.
+ */
+async function isUpToDate(
+  migrator: Knex.Migrator,
+  config: Knex.MigratorConfig = {},
+): Promise<boolean> {
+  const { directory, migrationSource } = config;
+  if (typeof directory !== 'string' || migrationSource) return false;
+
+  const [completed, pending] = (await migrator.list(config)) as [
+    { name: string }[],
+    unknown[],
+  ];
+  const hasFile = ({ name }: { name: string }) =>
+    existsSync(resolve(directory, name));
+  return pending.length === 0 && completed.every(hasFile);
+}
+
+/** Number of the last batch of migrations; null before the first one. */
+async function lastBatch(
+  knex: Knex,
+  config?: Knex.MigratorConfig,
+): Promise<number | null> {
+  const { schemaName, tableName } = settingsOf(knex, config);
+  const { 1: answer } = await knex.raw<{
+    1: { rows: { batch: number | null }[] };
+  }>(
+    `${makeTables(schemaName, tableName)};
+     SELECT max(batch) AS batch FROM ${path(schemaName, tableName)}`,
+  );
+  return answer.rows[0].batch;
+}
+
+/** Makes Knex's own tables just as Knex does, but in one round trip. */
+function makeTables(schemaName: string | undefined, tableName: string): string {
+  const [table, lockTable] = [tableName, `${tableName}_lock`];
+  const regclass = (name: string) =>
+    `to_regclass(quote_ident(home) || '.' || ${escapeLiteral(escapeIdentifier(name))})`;
+  const lockPath = path(schemaName, lockTable);
+  return `DO $make$
+    DECLARE home text := ${schemaName ? escapeLiteral(schemaName) : 'current_schema()'};
+    BEGIN
+      IF ${regclass(table)} IS NOT NULL AND ${regclass(lockTable)} IS NOT NULL
+      THEN
+        IF EXISTS (SELECT FROM ${lockPath}) THEN RETURN; END IF;
+      END IF;
+      PERFORM pg_advisory_xact_lock(${MIGRATION_TABLES_LOCK});
+      CREATE TABLE IF NOT EXISTS ${path(schemaName, table)} (
+        id serial PRIMARY KEY, name varchar(255), batch integer,
+        migration_time timestamptz);
+      CREATE TABLE IF NOT EXISTS ${lockPath} (
+        index serial PRIMARY KEY, is_locked integer);
+      INSERT INTO ${lockPath} (is_locked)
+        SELECT 0 WHERE NOT EXISTS (SELECT FROM ${lockPath});
+    END $make$`;
+}
 
 async function inTurn(
   migrate: () => Promise<unknown>,
@@ -81,16 +139,19 @@ async function inTurn(
 const isLocked = (error: unknown): error is Error =>
   error instanceof Error && error.name === 'MigrationLocked';
 
+function settingsOf(knex: Knex, config?: Knex.MigratorConfig) {
+  const { migrations } = (knex.client as { config: Knex.Config }).config;
+  return { tableName: 'knex_migrations', ...migrations, ...config };
+}
+
 function lockTableOf(knex: Knex, config?: Knex.MigratorConfig): string {
-  const { config: settings } = knex.client as { config: Knex.Config };
-  const { migrations, searchPath } = settings;
-  const { tableName = 'knex_migrations', schemaName } = {
-    ...migrations,
-    ...config,
-  };
-  const schema = schemaName ?? [searchPath].flat()[0];
-  return [schema, `${tableName}_lock`]
-    .filter(name => name !== undefined)
+  const { searchPath } = (knex.client as { config: Knex.Config }).config;
+  const { schemaName, tableName } = settingsOf(knex, config);
+  return path(schemaName ?? [searchPath].flat()[0], `${tableName}_lock`);
+}
+
+const path = (...names: (string | undefined)[]) =>
+  names
+    .filter(name => !isNil(name))
     .map(escapeIdentifier)
     .join('.');
-}

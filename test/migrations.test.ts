@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { dirname } from 'node:path';
 import type { Knex } from 'knex';
 import type { Emulator } from '../emulator';
+import { temporaryFiles } from './support/appConfig';
 import { lakebaseTests } from './support/lakebase';
 import './support/unhandled';
 
 const start = lakebaseTests();
+const files = temporaryFiles();
 
 const SCHEMA_MODE = {
   pluginDivisionMode: 'schema',
@@ -26,8 +29,84 @@ const createBooks = migrations(knex =>
   knex.schema.createTable('books', table => table.increments()),
 );
 
+const CREATE_BOOKS = `
+  exports.up = knex => knex.schema.createTable('books', t => t.increments());
+  exports.down = knex => knex.schema.dropTable('books');`;
+
 const rowsOf = (emulator: Emulator, table: string) =>
   emulator.query(`select * from catalog.${table}`);
+
+describe('the tables that Knex keeps its migrations in', () => {
+  it('are those that it makes itself', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, SCHEMA_MODE);
+    const ours = await lakebase.getClient('catalog');
+    const knexs = await lakebase.getClient('search');
+    const tables = (schema: string) =>
+      emulator.query(
+        `SELECT table_name, column_name, column_default IS NOT NULL AS counts,
+           data_type, character_maximum_length, is_nullable,
+           (SELECT string_agg(replace(indexdef, $1, ''), ';') FROM pg_indexes
+            WHERE schemaname = $1 AND tablename = table_name) AS indexes
+         FROM information_schema.columns
+         WHERE table_schema = $1 AND table_name LIKE 'knex%'
+         ORDER BY table_name, ordinal_position`,
+        [schema],
+      );
+
+    await ours.migrate.latest(createBooks);
+    await knexs.migrate.list(createBooks);
+
+    const made = await tables('catalog');
+    expect(made).toHaveLength(6);
+    expect(made).toEqual(await tables('search'));
+  });
+});
+
+describe('migrations of which none is left', () => {
+  it('take no turn, and so wait for nobody', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, SCHEMA_MODE);
+    const knex = await lakebase.getClient('catalog');
+    const config = { directory: dirname(files.file('one.js', CREATE_BOOKS)) };
+    await knex.migrate.latest(config);
+    await knex('knex_migrations_lock').update({ is_locked: 1 });
+
+    const migrated: unknown = await knex.migrate.latest(config);
+
+    expect(migrated).toEqual([1, []]);
+  });
+
+  it('still have to have their files, as those of a newer release have not', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, SCHEMA_MODE);
+    const knex = await lakebase.getClient('catalog');
+    const file = files.file('one.js', CREATE_BOOKS);
+    await knex.migrate.latest({ directory: dirname(file) });
+
+    await expect(
+      knex.migrate.latest({ directory: files.folder() }),
+    ).rejects.toThrow('The migration directory is corrupt');
+  });
+});
+
+describe('tables of another schema with the names that Knex uses', () => {
+  it('are left alone', async () => {
+    const emulator = await start.emulator();
+    await emulator.query('CREATE TABLE public.knex_migrations (batch integer)');
+    await emulator.query('INSERT INTO public.knex_migrations VALUES (7)');
+    const lakebase = start.lakebase(emulator, {
+      ...SCHEMA_MODE,
+      knexConfig: { searchPath: ['', 'public'] },
+    });
+    const knex = await lakebase.getClient('catalog');
+
+    const migrated: unknown = await knex.migrate.latest(createBooks);
+
+    expect(migrated).toEqual([1, ['one']]);
+    await expect(rowsOf(emulator, 'books')).resolves.toEqual([]);
+  });
+});
 
 describe('replicas that migrate an empty database at the same moment', () => {
   it('all succeed, and leave it ready for the next start', async () => {
