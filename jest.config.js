@@ -10,6 +10,7 @@ module.exports = {
   },
   globalSetup: '<rootDir>/test/support/globalSetup.ts',
   globalTeardown: '<rootDir>/test/support/globalTeardown.ts',
+  setupFilesAfterEnv: ['<rootDir>/test/support/unhandled.ts'],
   // All test files share one Postgres server, on which each emulator makes and
   // drops its own roles and databases.
   maxWorkers: 1,

@@ -12,7 +12,6 @@ import {
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

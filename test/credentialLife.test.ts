@@ -3,7 +3,6 @@ import {
   lakebaseTests,
   queryInParallel,
 } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `p${i}`);

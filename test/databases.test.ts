@@ -1,7 +1,6 @@
 import type { Knex } from 'knex';
 import { LakebaseError } from '../src/errors';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

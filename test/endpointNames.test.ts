@@ -1,6 +1,5 @@
 import type { Emulator } from '../emulator';
 import { killSessions, lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

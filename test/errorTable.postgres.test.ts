@@ -7,7 +7,6 @@ import type { JsonObject } from '@backstage/types';
 import { type Emulator, REFUSALS, type RefusalKind } from '../emulator';
 import { cureAfter } from './support/cureAfter';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

@@ -3,7 +3,6 @@ import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../emulator';
 import { cureAfter } from './support/cureAfter';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

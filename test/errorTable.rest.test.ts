@@ -7,7 +7,6 @@ import type { Emulator, Fault, Route } from '../emulator';
 import { checkAtStart, refusalOf } from './support/appConfig';
 import { cureAfter } from './support/cureAfter';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 import { failureOf, workspaceOf } from './support/workspaces';
 
 const start = lakebaseTests();

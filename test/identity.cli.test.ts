@@ -5,7 +5,6 @@ import { decodeJwt } from 'jose';
 import type { Emulator } from '../emulator';
 import { type Env, temporaryFiles } from './support/appConfig';
 import { startTestEmulator } from './support/emulator';
-import './support/unhandled';
 import { failureOf, workspaceBy } from './support/workspaces';
 
 const HOUR = 3_600_000;

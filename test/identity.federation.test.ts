@@ -6,7 +6,6 @@ import type { Workspace } from '../src/databricks/workspace';
 import { type Env, temporaryFiles } from './support/appConfig';
 import { startTestEmulator } from './support/emulator';
 import { json, ScriptedServer } from './support/scriptedServer';
-import './support/unhandled';
 import { failureOf, fakeOnly, workspaceBy } from './support/workspaces';
 
 const MINUTE = 60_000;

@@ -18,7 +18,6 @@ import {
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
-import './support/unhandled';
 
 const USER = 'jane@example.com';
 

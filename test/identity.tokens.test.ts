@@ -6,7 +6,6 @@ import type { Workspace } from '../src/databricks/workspace';
 import { LakebaseError } from '../src/errors';
 import { temporaryFiles } from './support/appConfig';
 import { startTestEmulator } from './support/emulator';
-import './support/unhandled';
 import { failureOf, fakeOnly, workspaceBy } from './support/workspaces';
 
 const MINUTE = 60_000;

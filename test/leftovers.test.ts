@@ -1,5 +1,4 @@
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

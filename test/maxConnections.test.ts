@@ -3,7 +3,6 @@ import type { Knex } from 'knex';
 import type { Emulator } from '../emulator';
 import { ConnectionBudget } from '../src/connectionBudget';
 import { lakebaseTests, queryInParallel } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

@@ -18,7 +18,6 @@ import {
   startLakebase,
 } from './support/lakebase';
 import { busy, FakeMint, HOUR, MINUTE, refused } from './support/refresher';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

@@ -4,7 +4,6 @@ import type { Knex } from 'knex';
 import type { Emulator } from '../emulator';
 import { temporaryFiles } from './support/appConfig';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const files = temporaryFiles();

@@ -16,7 +16,6 @@ import {
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

@@ -7,7 +7,6 @@ import {
   type PostgresServer,
 } from '../emulator';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

@@ -4,7 +4,6 @@ import {
   lakebaseTests,
   queryInParallel,
 } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

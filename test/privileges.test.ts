@@ -3,7 +3,6 @@ import type { Knex } from 'knex';
 import { type Client, DatabaseError } from 'pg';
 import type { Emulator } from '../emulator';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

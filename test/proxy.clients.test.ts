@@ -4,7 +4,6 @@ import { buffer } from 'node:stream/consumers';
 import { startupPacket } from '../src/localProxy/wire';
 import { proxyTests } from './support/localProxy';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const local = proxyTests();
 const start = lakebaseTests();

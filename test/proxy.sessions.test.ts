@@ -4,7 +4,6 @@ import { ConnectionBudget } from '../src/connectionBudget';
 import { cancelPacket } from '../src/localProxy/wire';
 import { backendWaits, proxyTests, type TestProxy } from './support/localProxy';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const local = proxyTests();
 const start = lakebaseTests();

@@ -9,7 +9,6 @@ import { readLocalProxyAddress } from '../src/localProxy/readAddress';
 import { socketPath } from '../src/localProxy/socketFile';
 import { backendWaits, proxyTests } from './support/localProxy';
 import { lakebaseConfig, lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const local = proxyTests();
 const start = lakebaseTests();

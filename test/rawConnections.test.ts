@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { Knex } from 'knex';
 import { Client } from 'pg';
 import { lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

@@ -16,7 +16,6 @@ import { merge } from 'lodash';
 import { databaseConfig, type Emulator } from '../emulator';
 import lakebaseModule from '../src';
 import { keepingRootLogger, lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 jest.setTimeout(90_000);
 

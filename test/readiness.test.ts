@@ -26,7 +26,6 @@ import {
   lakebaseTests,
 } from './support/lakebase';
 import { busy, FakeMint, HOUR } from './support/refresher';
-import './support/unhandled';
 
 const backends: TestBackend[] = [];
 

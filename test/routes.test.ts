@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { omit } from 'lodash';
 import { lakebaseConfig, lakebaseTests } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

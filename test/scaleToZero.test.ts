@@ -16,7 +16,6 @@ import {
 } from './support/lakebase';
 import { liveThrough } from './support/liveThrough';
 import { DAY } from './support/refresher';
-import './support/unhandled';
 
 const backends: TestBackend[] = [];
 

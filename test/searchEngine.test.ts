@@ -16,7 +16,6 @@ import {
   lakebaseTests,
   type LogLine,
 } from './support/lakebase';
-import './support/unhandled';
 
 const start = lakebaseTests();
 

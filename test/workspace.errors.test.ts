@@ -12,7 +12,6 @@ import {
   ScriptedServer,
   withoutDate,
 } from './support/scriptedServer';
-import './support/unhandled';
 import {
   CLIENT,
   failureOf,

@@ -8,7 +8,6 @@ import {
   ScriptedServer,
   withoutDate,
 } from './support/scriptedServer';
-import './support/unhandled';
 import {
   CLIENT,
   ENDPOINT,

@@ -2,7 +2,6 @@ import type { Emulator, TlsMode } from '../emulator';
 import { serverCertificate } from '../emulator/certificates';
 import { startTestEmulator } from './support/emulator';
 import { mintInChild, type Outcome } from './support/mintInChild';
-import './support/unhandled';
 import { startWiretap, type Wiretap } from './support/wiretap';
 import {
   CLIENT,

@@ -1,7 +1,6 @@
 import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../../emulator';
 import { lakebaseTests } from '../support/lakebase';
-import '../support/unhandled';
 import { configFiles, diagnosis } from './commandLine';
 
 const start = lakebaseTests();

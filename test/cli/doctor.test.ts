@@ -5,7 +5,6 @@ import { databaseConfig } from '../../emulator';
 import { run } from '../../src/cli/program';
 import { processTerminal } from '../../src/cli/terminal';
 import { lakebaseTests } from '../support/lakebase';
-import '../support/unhandled';
 import {
   childProcess,
   commandLine,

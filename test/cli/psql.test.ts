@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Emulator } from '../../emulator';
 import { lakebaseTests } from '../support/lakebase';
-import '../support/unhandled';
 import {
   childProcess,
   commandLine,

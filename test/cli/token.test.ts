@@ -1,7 +1,6 @@
 import { Client } from 'pg';
 import { databaseConfig } from '../../emulator';
 import { lakebaseTests } from '../support/lakebase';
-import '../support/unhandled';
 import { commandLine, configFiles } from './commandLine';
 
 const start = lakebaseTests();
