@@ -27,10 +27,21 @@ const BACKOFF_CAP_MS = 60_000;
 /** While a connection waits, it should not outwait the end of an outage. */
 export const BACKOFF_CAP_WITH_WAITERS_MS = 5_000;
 
-/** Full jitter over 1, 2, 4, ... 32, 60 s; with waiters over 1, 2, 4, 5 s. */
-export function backoffMs(failures: number, waiters: boolean, random: number) {
+/**
+ * Full jitter over 1, 2, 4, ... 32, 60 s; with waiters over 1, 2, 4, 5 s. A
+ * pause that the workspace asks for comes on top: it asks all replicas for the
+ * same one, so that the draw is then over half of it at least.
+ */
+export function backoffMs(
+  failures: number,
+  waiters: boolean,
+  random: number,
+  askedMs = 0,
+) {
   const cap = waiters ? BACKOFF_CAP_WITH_WAITERS_MS : BACKOFF_CAP_MS;
-  return random * Math.min(cap, BACKOFF_BASE_MS * 2 ** (failures - 1));
+  const rangeMs = Math.min(cap, BACKOFF_BASE_MS * 2 ** (failures - 1));
+  const askedRangeMs = Math.min(askedMs, BACKOFF_CAP_MS) / 2;
+  return askedMs + random * Math.max(rangeMs, askedRangeMs);
 }
 
 const REFUSAL_RETRY_MS = 5 * 60_000;

@@ -28,10 +28,8 @@ export async function retry<T>(
       Math.random() *
       Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
     const askedMs = (last as LakebaseError).retryAfterMs ?? 0;
-    await sleep(Math.max(backoffMs, askedMs), undefined, { signal }).catch(
-      () => {
-        throw last;
-      },
-    );
+    await sleep(backoffMs + askedMs, undefined, { signal }).catch(() => {
+      throw last;
+    });
   }
 }

@@ -359,12 +359,11 @@ export class TokenRefresher {
   #scheduleBackoff(): void {
     const { error, count } = this.#failure!;
     const waiters = this.#waiters.size > 0;
-    const delayMs = backoffMs(count, waiters, this.#clock.random());
     const asked =
       error instanceof LakebaseError ? error.retryAfterMs : undefined;
     this.#schedule({
       since: instant(this.#clock),
-      delayMs: Math.max(delayMs, asked ?? 0),
+      delayMs: backoffMs(count, waiters, this.#clock.random(), asked),
       movable: asked === undefined,
     });
   }

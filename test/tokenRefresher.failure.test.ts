@@ -199,7 +199,7 @@ describe('connections that wait for a token', () => {
 });
 
 describe('Retry-After', () => {
-  const random = () => ALMOST_ONE;
+  const random = () => 0;
 
   it('puts the next attempt off', async () => {
     const error = busy(90 * SECOND);
@@ -217,11 +217,18 @@ describe('Retry-After', () => {
     expect(mint.count).toBe(1);
   });
 
-  it('does not shorten a longer pause', async () => {
+  it('comes on top of the pauses, which still grow', async () => {
     const error = busy(2 * SECOND);
-    const { clock, mint } = startFailing({ error, random });
+    const { clock, mint } = startFailing({ error, random: () => ALMOST_ONE });
     await clock.advance(20 * SECOND);
-    expect(mint.seconds).toEqual([0, 2, 4, 8, 16]);
+    expect(mint.seconds).toEqual([0, 3, 7, 13]);
+  });
+
+  it('is spread over half as long again, for all replicas are told the same', async () => {
+    const error = busy(90 * SECOND);
+    const { clock, mint } = startFailing({ error, random: () => ALMOST_ONE });
+    await clock.advance(200 * SECOND);
+    expect(mint.seconds).toEqual([0, 120]);
   });
 
   it('is kept by connections that wait', async () => {
@@ -240,7 +247,10 @@ describe('Retry-After', () => {
   });
 
   it('is kept when the server refuses the current token meanwhile', async () => {
-    const { refresher, clock, mint } = await startRefresher({ random });
+    const { refresher, clock, mint } = await startRefresher({
+      random: () => ALMOST_ONE,
+    });
+    clock.random = random;
     refresher.confirm('token 1', 'backstage');
     mint.failsWith(busy(90 * SECOND));
     await clock.advance(30 * MINUTE);
