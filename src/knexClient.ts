@@ -9,6 +9,7 @@ import type {
   ConnectionBudget,
   Release,
 } from './connectionBudget';
+import { boundGoodbye, socketOf, stuckConnections } from './deadConnections';
 import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from './migrations';
 import {
@@ -49,6 +50,9 @@ export interface KnexClientOptions {
   clock?: Clock;
 }
 
+/** Queries name their connection by this id. */
+type PooledConnection = Client & { __knexUid: string };
+
 /** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
 interface TarnPool {
   /** Since when, by `Date.now()`, each of them has been idle. */
@@ -57,7 +61,7 @@ interface TarnPool {
     event: 'createSuccess' | 'release' | 'poolDestroySuccess',
     listener: () => void,
   ): void;
-  validate(connection: Client): boolean | Promise<boolean>;
+  validate(connection: PooledConnection): boolean | Promise<boolean>;
   check(): void;
   pendingAcquires: { reject(reason: Error): void }[];
   propagateCreateError: boolean;
@@ -69,6 +73,7 @@ type PooledClient = KnexPgClient & {
   releaseConnection(connection: Client): Promise<unknown>;
   cancelQuery(connection: Client): Promise<unknown>;
   acquireRawConnection(): Promise<Client>;
+  destroyRawConnection(connection: PooledConnection): Promise<void>;
 };
 
 /**
@@ -98,10 +103,11 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     options.connectTimeoutMs;
   const purpose = `connection to ${target.host}:${target.port}`;
   const ages = new ConnectionAges(options);
-  const { listener } = options;
+  const { listener, connectTimeoutMs } = options;
   const open = (signal: AbortSignal) =>
     openConnection(client, {
       ...{ tokens, target, createSocket, relocate, signal, listener },
+      connectTimeoutMs,
     });
   const openInBudget = keepToBudget(client, open, options);
   client.acquireRawConnection = async () => {
@@ -115,6 +121,14 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     return connection;
   };
 
+  const stuck = stuckConnections(knex);
+  const destroy = client.destroyRawConnection.bind(client);
+  client.destroyRawConnection = connection => {
+    stuck.delete(connection.__knexUid);
+    boundGoodbye(connection);
+    return destroy(connection);
+  };
+
   const { pool } = client;
   // A pool that is being destroyed would let the caller run into its timeout.
   const acquire = client.acquireConnection.bind(client);
@@ -123,7 +137,9 @@ export function createKnexClient(options: KnexClientOptions): Knex {
 
   const validate = pool.validate.bind(pool);
   pool.validate = async connection =>
-    !ages.isOver(connection) && validate(connection);
+    !stuck.has(connection.__knexUid) &&
+    !ages.isOver(connection) &&
+    validate(connection);
 
   // Reaps idle connections, which could not be opened again without a token.
   const check = pool.check.bind(pool);
@@ -200,13 +216,10 @@ function keepToBudget(
 /** Knex asks for this mark before it hands a connection out. */
 function closeIdle(connection: Client): void {
   Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
+  boundGoodbye(connection);
   // Not awaited: its place is free when the socket is closed.
   connection.end().catch(() => {});
 }
-
-const socketOf = (connection: Client) =>
-  (connection as unknown as { connection: { stream: Socket } }).connection
-    .stream;
 
 /** Makes sure that there is a connection, without a statement on it. */
 export async function openFirst(knex: Knex): Promise<void> {

@@ -40,6 +40,8 @@ export interface OpenConnectionOptions {
   /** Looks up where the endpoint listens now, when it isn't where it was. */
   relocate?: (signal: AbortSignal) => Promise<void>;
   signal: AbortSignal;
+  /** How long it is until then in all. */
+  connectTimeoutMs: number;
   listener?: ConnectListener;
 }
 
@@ -58,6 +60,19 @@ const REFUSALS: LakebaseErrorCode[] = [
   'role-missing',
   'external-authorization-failed',
 ];
+
+/**
+ * After a failover a session may be left on the old primary; the next one is on
+ * the new one.
+ */
+const READ_ONLY = '25006';
+
+/**
+ * Whoever answers nothing may be gone, and another one be in its place: a login
+ * leaves time for two more, which is 20 s of a minute.
+ */
+const loginTimeoutMs = (connectTimeoutMs: number) =>
+  Math.max(connectTimeoutMs / 3, 1_000);
 
 /** Gives keys and clocks of a gateway time to catch up with a new credential. */
 const SECOND_LOGIN_DELAY_MS = 1_000;
@@ -128,11 +143,12 @@ async function loginUntilDone(
 async function login(
   client: KnexPgClient,
   token: string,
-  { target, createSocket, signal }: OpenConnectionOptions,
+  { target, createSocket, signal, connectTimeoutMs }: OpenConnectionOptions,
 ): Promise<Client> {
   const socket = createSocket();
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
+  const timer = setTimeout(giveUp, loginTimeoutMs(connectTimeoutMs));
   try {
     if (signal.aborted) throw outOfTime(target);
     const connection = createConnection(client, token, socket);
@@ -149,6 +165,7 @@ async function login(
     socket.destroy();
     throw error;
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener('abort', giveUp);
   }
 }
@@ -174,8 +191,9 @@ function createConnection(
   const wire = wireOf(connection);
   // A query in flight gets the server's last words, and Knex the connection
   // back, before pg notices the end.
-  wire.on('errorMessage', ({ severity }) => {
+  wire.on('errorMessage', ({ severity, code }) => {
     if (severity === 'FATAL' || severity === 'PANIC') dispose(severity);
+    if (code === READ_ONLY) dispose('The server takes no writes');
   });
   // Told at every login, so that it need not be asked for: the first word of
   // what Knex would read out of `select version()`.
@@ -197,7 +215,7 @@ const wireOf = (connection: Client) =>
     .connection;
 
 interface WireEvents {
-  errorMessage: [{ severity?: string }];
+  errorMessage: [{ severity?: string; code?: string }];
   parameterStatus: [{ parameterName: string; parameterValue: string }];
 }
 

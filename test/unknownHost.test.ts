@@ -1,7 +1,6 @@
 import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { openConnection, type KnexPgClient } from '../src/openConnection';
-import './support/unhandled';
 
 const target = {
   host: 'ep-misspelt.database.example.com',
@@ -47,6 +46,7 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
       return sockets.at(-1)!;
     },
     signal: giveUp.signal,
+    connectTimeoutMs: 60_000,
   });
   const error = await failure.then(
     () => undefined,

@@ -78,7 +78,7 @@ export class Upstream {
     startup: StartupParameters,
     signal: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens, connection } = this.#options;
+    const { tokens, connection, connectTimeoutMs } = this.#options;
     const address = connection.host ? undefined : this.#options.address;
     const { settings, createSocket } = this.#settings(target);
     const client = await openConnection(
@@ -89,6 +89,7 @@ export class Upstream {
         createSocket,
         relocate: address && following(address, settings, target),
         signal,
+        connectTimeoutMs,
       },
     );
     return client as GuestClient;
