@@ -4,8 +4,12 @@ import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { createCA, createCert, type Certificate } from 'mkcert';
 
-/** What the gateway shows its clients; `off` answers that there is no TLS. */
-export type TlsMode = 'valid' | 'untrusted' | 'wrongName' | 'expired' | 'off';
+/**
+ * What the gateway shows its clients: `renewed` is valid as well, the next one
+ * by the same authority; `off` answers that there is no TLS.
+ */
+export type TlsMode =
+  'valid' | 'renewed' | 'untrusted' | 'wrongName' | 'expired' | 'off';
 
 const NAMES = ['localhost', '127.0.0.1', '::1', '*.database.emulator.test'];
 const VALID_DAYS = 30;

@@ -20,7 +20,14 @@ export async function liveThrough(
   }
 }
 
+/** By then a mint has been answered, or given up. */
+const PATIENCE_MS = 15 * SECOND;
+
 /** A refresher that has started waits for its timer, or for a mint. */
 export async function mintAnswered(clock: FakeClock): Promise<void> {
-  while (clock.timers === 0) await settle();
+  const end = performance.now() + PATIENCE_MS;
+  while (clock.timers === 0) {
+    if (performance.now() > end) throw new Error('Nothing is planned any more');
+    await settle();
+  }
 }

@@ -1,0 +1,98 @@
+import { ConfigReader } from '@backstage/config';
+import type { JsonObject } from '@backstage/types';
+import knexFactory, { type Knex } from 'knex';
+import { cloneDeep, merge } from 'lodash';
+import { readEndpoints } from '../../src/endpoints';
+import { FakeClock, passTime } from '../support/fakeClock';
+import {
+  killSessions,
+  lakebaseConfig,
+  lakebaseTests,
+} from '../support/lakebase';
+import { HOUR } from '../support/refresher';
+
+const start = lakebaseTests();
+const schemaMode = { pluginDivisionMode: 'schema' };
+
+type Copy = (config: object) => object;
+
+const COPIES: [string, Copy][] = [
+  ['spreads', config => ({ ...config })],
+  ['clones', config => cloneDeep(config)],
+  ['merges', config => merge({}, config)],
+  [
+    'writes as JSON and reads',
+    config => JSON.parse(JSON.stringify(config)) as object,
+  ],
+];
+
+async function startOnFakeClock() {
+  const emulator = await start.emulator();
+  const clock = new FakeClock();
+  const lakebase = start.lakebase(emulator, schemaMode, { clock });
+  const knex = await lakebase.getClient('catalog');
+  return { emulator, clock, knex };
+}
+
+const settingsOf = (knex: Knex) =>
+  knex.client as { config: Knex.Config; connectionSettings: object };
+
+describe.each(COPIES)(
+  'a plugin %s the configuration of its client',
+  (_, copy) => {
+    it('the copy is complete, and no credential travels in it', async () => {
+      const { emulator, knex } = await startOnFakeClock();
+      const { config, connectionSettings } = settingsOf(knex);
+
+      const copies = [config.connection as object, connectionSettings].map(
+        copy,
+      );
+
+      expect(copies).toEqual([config.connection, connectionSettings]);
+      for (const each of copies) {
+        expect((each as { password?: unknown }).password).toBeUndefined();
+      }
+      // A client made from it is refused at once, and says so.
+      const log = { warn: () => {} };
+      const own = knexFactory({ client: 'pg', connection: copies[0], log });
+      await expect(own.raw('select 1')).rejects.toThrow(/authentication/);
+      await own.destroy();
+      expect(emulator.gateway.logins).toHaveLength(1);
+    });
+
+    it('its client goes on, with the next credential too', async () => {
+      const { emulator, clock, knex } = await startOnFakeClock();
+      const { config, connectionSettings } = settingsOf(knex);
+
+      Object.assign(config, copy(config));
+      Object.assign(connectionSettings, copy(connectionSettings));
+      const minted = emulator.controlPlane.once('credentials');
+      await passTime(emulator, clock, HOUR);
+      await minted;
+      await killSessions(emulator, knex);
+      await knex.transaction(tx => tx.raw('select 1'));
+
+      const [first, second] = emulator.gateway.logins;
+      expect(second.tokenId).not.toBe(first.tokenId);
+      expect(emulator.gateway.refusals).toEqual([]);
+    });
+  },
+);
+
+describe('the app-config', () => {
+  it.each(COPIES)('that another one %s leads to the same', async (_, copy) => {
+    const emulator = await start.emulator();
+    const data = lakebaseConfig(emulator, schemaMode);
+    const given = cloneDeep(data);
+    const use = (config: JsonObject) => {
+      const [endpoint] = readEndpoints(new ConfigReader(config), {});
+      const { readWorkspace, ...settings } = endpoint.config;
+      return { ...settings, workspace: readWorkspace() };
+    };
+
+    const used = use(copy(data));
+
+    expect(used).toEqual(use(given));
+    expect(data).toEqual(given);
+  });
+});
