@@ -1,4 +1,4 @@
-import { countBy, minBy } from 'lodash';
+import { countBy, minBy, sum } from 'lodash';
 import { LAKEBASE_KEY } from './config';
 import { LakebaseError } from './errors';
 
@@ -16,6 +16,9 @@ export interface IdleConnection {
 
 /** What opens connections: a pool. */
 export interface BudgetMember {
+  owner: string;
+  /** How many of those that it waits for it needs no more. */
+  surplus(): number;
   /** Those that may be closed for somebody else's. */
   idle(): IdleConnection[];
 }
@@ -34,7 +37,8 @@ export class ConnectionBudget {
   readonly #members = new Set<BudgetMember>();
   readonly #owners = new Map<Release, string>();
   readonly #closing = new Set<Release>();
-  readonly #waiters: (() => void)[] = [];
+  /** Who waits for how many, in the order of their turns. */
+  readonly #waiters = new Map<string, (() => void)[]>();
   #cancellations = 0;
 
   constructor(limit: number) {
@@ -48,7 +52,7 @@ export class ConnectionBudget {
 
   /** Connections that are waited for. */
   get waiting(): number {
-    return this.#waiters.length;
+    return sum([...this.#waiters.values()].map(({ length }) => length));
   }
 
   join(member: BudgetMember): void {
@@ -59,7 +63,7 @@ export class ConnectionBudget {
     this.#members.delete(member);
   }
 
-  /** To be called when a connection has become idle. */
+  /** To be called when a connection has become idle, or is needed. */
   offer(): void {
     this.#closeForWaiters();
   }
@@ -72,7 +76,7 @@ export class ConnectionBudget {
   acquire(owner: string, signal: AbortSignal): Promise<Release> {
     return new Promise((resolve, reject) => {
       const giveUp = () => {
-        this.#waiters.splice(this.#waiters.indexOf(admit), 1);
+        this.#leave(owner, admit);
         reject(this.#spent());
       };
       const admit = () => {
@@ -81,7 +85,8 @@ export class ConnectionBudget {
       };
       if (signal.aborted) return reject(this.#spent());
       signal.addEventListener('abort', giveUp);
-      this.#waiters.push(admit);
+      const others = this.#waiters.get(owner) ?? [];
+      this.#waiters.set(owner, [...others, admit]);
       this.#admit();
     });
   }
@@ -110,14 +115,33 @@ export class ConnectionBudget {
   }
 
   #admit(): void {
-    while (this.#waiters.length > 0 && this.inUse < this.limit) {
-      this.#waiters.shift()!();
+    while (this.#waiters.size > 0 && this.inUse < this.limit) {
+      const owners = [...this.#waiters.keys()];
+      const owner = owners.find(each => this.#needed(each) > 0) ?? owners[0];
+      const [admit] = this.#waiters.get(owner)!;
+      this.#leave(owner, admit);
+      admit();
     }
     this.#closeForWaiters();
   }
 
+  /** The rest of its owner's waiters get in line again. */
+  #leave(owner: string, admit: () => void): void {
+    const others = this.#waiters.get(owner)!.filter(each => each !== admit);
+    this.#waiters.delete(owner);
+    if (others.length > 0) this.#waiters.set(owner, others);
+  }
+
+  /** How many connections an owner waits for, and has a use for. */
+  #needed(owner: string): number {
+    const own = [...this.#members].filter(member => member.owner === owner);
+    const surplus = sum(own.map(member => member.surplus()));
+    return Math.max(0, this.#waiters.get(owner)!.length - surplus);
+  }
+
   #closeForWaiters(): void {
-    while (this.#waiters.length > this.#closing.size) {
+    const needed = sum([...this.#waiters.keys()].map(id => this.#needed(id)));
+    while (needed > this.#closing.size) {
       const idle = [...this.#members]
         .flatMap(member => member.idle())
         .filter(({ release }) => this.#canClose(release));

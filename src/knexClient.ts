@@ -58,12 +58,14 @@ interface TarnPool {
   /** Since when, by `Date.now()`, each of them has been idle. */
   free: { resource: Client; timestamp: number }[];
   on(
-    event: 'createSuccess' | 'release' | 'poolDestroySuccess',
+    event:
+      'acquireRequest' | 'createSuccess' | 'release' | 'poolDestroySuccess',
     listener: () => void,
   ): void;
   validate(connection: PooledConnection): boolean | Promise<boolean>;
   check(): void;
   pendingAcquires: { reject(reason: Error): void }[];
+  pendingCreates: unknown[];
   propagateCreateError: boolean;
 }
 
@@ -170,6 +172,10 @@ function keepToBudget(
   const { pool } = client;
   const releases = new WeakMap<Client, Release>();
   const member: BudgetMember = {
+    owner,
+    // Queries that asked for them were served by connections of the pool.
+    surplus: () =>
+      Math.max(0, pool.pendingCreates.length - pool.pendingAcquires.length),
     // Without a credential a connection can't be replaced.
     idle: () =>
       (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({
@@ -185,6 +191,7 @@ function keepToBudget(
   const offer = () => setImmediate(() => budget.offer());
   pool.on('release', offer);
   pool.on('createSuccess', offer);
+  pool.on('acquireRequest', offer);
 
   let cancelling = false;
   const cancelQuery = client.cancelQuery.bind(client);

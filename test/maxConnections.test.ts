@@ -97,6 +97,40 @@ describe('maxConnections', () => {
     expect(order).toEqual(['search', 'auth', 'events']);
   });
 
+  it('gives each plugin one before it gives any of them another', async () => {
+    const budget = new ConnectionBudget(1);
+    const { signal } = new AbortController();
+    const release = await budget.acquire('catalog', signal);
+    const order: string[] = [];
+    const waiting = ['search', 'search', 'auth', 'events'].map(async owner => {
+      const releaseLater = await budget.acquire(owner, signal);
+      order.push(owner);
+      releaseLater();
+    });
+
+    release();
+    await Promise.all(waiting);
+
+    expect(order).toEqual(['search', 'auth', 'events', 'search']);
+  });
+
+  it('moves no connection to queries that others have served meanwhile', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, withAtMost(2));
+    const [catalog, search] = await clientsOf(lakebase, ['catalog', 'search']);
+    const holder = await hold(search);
+    const logins = emulator.gateway.logins.length;
+
+    // All but the first wait for a place, and are served by the first.
+    await Promise.all(
+      Array.from({ length: 5 }, () => catalog.raw('select pg_sleep(0.01)')),
+    );
+    await holder.rollback();
+
+    await expect(search.raw('select 1')).resolves.toBeDefined();
+    expect(emulator.gateway.logins).toHaveLength(logins);
+  });
+
   it('tells who holds them when a turn does not come', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator, withAtMost(3, '1s'));
