@@ -14,6 +14,7 @@ import { LakebaseConnector } from './lakebaseConnector';
 import { EndpointMetrics } from './metrics';
 import { LocalProxy } from './localProxy/localProxy';
 import { readLocalProxyAddress } from './localProxy/readAddress';
+import { LOCAL_PROXY } from './localProxy/upstream';
 import {
   isSchemaMode,
   readBaseConnection,
@@ -88,6 +89,7 @@ export class LakebaseEndpoint {
         defaultUser: () => this.#connector.user(),
         logger,
         budget,
+        listener: this.#metrics.connectsOf(LOCAL_PROXY),
       });
     }
   }

@@ -8,8 +8,10 @@ import {
   MetricData,
   MetricReader,
 } from '@opentelemetry/sdk-metrics';
+import { Client } from 'pg';
 import { databaseConfig, type Emulator } from '../emulator';
 import { TokenRefresher } from '../src/tokenRefresher';
+import { temporaryFiles } from './support/appConfig';
 import { FakeClock, settle } from './support/fakeClock';
 import {
   killSessions,
@@ -20,6 +22,7 @@ import {
 import { busy, FakeMint, HOUR, MINUTE, refused } from './support/refresher';
 
 const start = lakebaseTests();
+const files = temporaryFiles();
 const schemaMode = { pluginDivisionMode: 'schema' };
 
 const MINTS = 'lakebase.credential.mints.count';
@@ -242,6 +245,32 @@ describe('connects', () => {
         ...{ [POOL]: 'catalog', outcome: 'failure' },
         ...{ 'error.type': 'role-missing', value: 1 },
       },
+    ]);
+  });
+
+  it('of the local proxy are among them', async () => {
+    const directory = path.join(files.folder(), 'socket');
+    const emulator = await start.emulator();
+    const { host, port } = emulator.gateway;
+    const database = 'databricks_postgres';
+    const lakebase = start.lakebase(emulator, {
+      ...schemaMode,
+      connection: { host: directory, port: 5432, database, ssl: null },
+      lakebase: {
+        localProxy: true,
+        connection: { host, port, ssl: { ca: emulator.ca.cert } },
+      },
+    });
+    await lakebase.prepareForBypassing();
+    const guest = new Client({
+      ...{ host: directory, port: 5432, user: 'anybody', database },
+    });
+
+    await guest.connect();
+    await guest.end();
+
+    expect(await read(CREATE_TIME)).toEqual([
+      { [POOL]: 'local proxy', outcome: 'success', value: 1 },
     ]);
   });
 

@@ -4,6 +4,7 @@ import { Attempts } from '../attempts';
 import type { ConnectionBudget } from '../connectionBudget';
 import type { EndpointAddress } from '../endpointAddress';
 import {
+  ConnectListener,
   following,
   KnexPgClient,
   openConnection,
@@ -15,8 +16,8 @@ import type { ConnectionTarget } from '../postgresFaults';
 import { GuestClient, GuestSettings, requestCancel } from './guestClient';
 import type { StartupParameters } from './wire';
 
-/** Who holds its connections, for messages. */
-const OWNER = 'local proxy';
+/** Who holds its connections, for messages and metrics. */
+export const LOCAL_PROXY = 'local proxy';
 
 /** The database that Backstage's own connector creates others from. */
 const STOCK_ADMIN_DATABASE = 'postgres';
@@ -30,6 +31,8 @@ export interface UpstreamOptions {
   /** Where the endpoint is, for when the configuration has no host. */
   address: EndpointAddress;
   budget?: ConnectionBudget;
+  /** Hears how its connections are opened. */
+  listener?: ConnectListener;
   /** Login name, for when the configuration has none. */
   defaultUser: () => string | Promise<string>;
 }
@@ -61,7 +64,7 @@ export class Upstream {
 
     return this.#run(`connection to ${host}:${port}`, async stop => {
       const signal = AbortSignal.any([stop, clientGone]);
-      const release = await this.#options.budget?.acquire(OWNER, signal);
+      const release = await this.#options.budget?.acquire(LOCAL_PROXY, signal);
       try {
         const client = await this.#logIn(target, startup, signal);
         if (release) client.onceClosed(release);
@@ -78,7 +81,7 @@ export class Upstream {
     startup: StartupParameters,
     signal: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens, connection, connectTimeoutMs } = this.#options;
+    const { tokens, connection, connectTimeoutMs, listener } = this.#options;
     const address = connection.host ? undefined : this.#options.address;
     const { settings, createSocket } = this.#settings(target);
     const client = await openConnection(
@@ -90,6 +93,7 @@ export class Upstream {
         relocate: address && following(address, settings, target),
         signal,
         connectTimeoutMs,
+        listener,
       },
     );
     return client as GuestClient;

@@ -56,6 +56,8 @@ export interface TestLakebase {
   forPlugin(pluginId: string): DatabaseService;
   getClient(pluginId: string): Promise<Knex>;
   lines: LogLine[];
+  /** What comes before the first plugin. */
+  prepareForBypassing(): Promise<void>;
   /** What a backend's start and shutdown would run. */
   announce(): Promise<void>;
   stop(): Promise<void>;
@@ -102,6 +104,7 @@ export function startLakebase(
     forPlugin: pluginId => lakebase.forPlugin(pluginId)!,
     getClient: pluginId => lakebase.forPlugin(pluginId)!.getClient(),
     lines,
+    prepareForBypassing: () => lakebase.prepareForBypassing(),
     announce: async () => {
       for (const hook of onStartup) await hook();
     },
