@@ -1,172 +1,74 @@
-import { parseArgs } from 'node:util';
-import {
-  coreServices,
-  createBackendPlugin,
-  createServiceFactory,
-  LoggerService,
-} from '@backstage/backend-plugin-api';
-import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
-import type { Knex } from 'knex';
-import {
-  databaseConfig,
-  startEmulator,
-  startPostgresProcess,
-} from '../emulator';
-import lakebaseModule from '../src';
+import { join } from 'node:path';
+import { inspect, parseArgs } from 'node:util';
+import { onInterruption } from '../dev/signals';
+import { MAX_SEED } from './soak/dice';
+import { say } from './soak/journal';
+import { runSoak, type SoakOptions } from './soak/run';
+import { verdict } from './soak/verdict';
 
-const PLUGINS = 20;
-const QUERIES_AT_ONCE = 3;
-const CREDENTIAL_LIFE_MS = 30_000;
-const SHORT_MS = 100_000;
+const USAGE = `Usage: npm run soak [-- --minutes <number> --seed <number> --log <file>]
 
-/** Between two queries of one caller, as in a portal that is in use. */
-const THINK_MS = 20;
+Runs Backstage with its plugins on an emulated Lakebase, under load, while
+faults drawn at random strike the workspace, the endpoint and the process.
 
-interface Tally {
-  queries: number;
-  failures: string[];
-}
+  --minutes  how long it takes after Backstage has started (default: 10)
+  --seed     draws the same faults as the run that printed this number
+  --log      keeps what Backstage says, at level debug, in this file
+  --help     print this
+`;
 
-/** Queries on and on until `until`, and counts. */
-async function load(knex: Knex, tally: Tally, until: number): Promise<void> {
-  while (Date.now() < until) {
-    try {
-      await knex.raw('select pg_sleep(0.002)');
-      tally.queries += 1;
-    } catch (error) {
-      tally.failures.push(String(error));
+/** Warm-up and quiet take some, and one fault may take half of one. */
+const MIN_MINUTES = 2;
+
+const OUTPUT_TO_SHOW = 10_000;
+
+function readArgs() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        minutes: { type: 'string', default: '10' },
+        seed: { type: 'string' },
+        log: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    });
+    if (values.help) return undefined;
+    const minutes = Number(values.minutes);
+    if (!(minutes >= MIN_MINUTES)) {
+      throw new Error(`--minutes takes a number from ${MIN_MINUTES} on`);
     }
-    await new Promise(resolve => setTimeout(resolve, THINK_MS));
+    const seed = Number(values.seed ?? Math.ceil(Math.random() * MAX_SEED));
+    if (!Number.isInteger(seed) || seed < 1 || seed > MAX_SEED) {
+      throw new Error(`--seed takes a whole number from 1 to ${MAX_SEED}`);
+    }
+    return { minutes, seed, log: values.log };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
   }
 }
 
-/** A plugin that uses its database all the time. */
-function busyPlugin(
-  index: number,
-  tally: Tally,
-  loads: Promise<void>[],
-  until: number,
-) {
-  return createBackendPlugin({
-    pluginId: `busy-${index}`,
-    register(env) {
-      env.registerInit({
-        deps: { database: coreServices.database },
-        async init({ database }) {
-          const knex = await database.getClient();
-          for (let i = 0; i < QUERIES_AT_ONCE; i++) {
-            loads.push(load(knex, tally, until));
-          }
-        },
-      });
-    },
-  });
-}
+/** Backstage's whole log, when it is what has ended. */
+const endOf = (text: string) => text.slice(-OUTPUT_TO_SHOW);
 
-/** Repeats what the module says at warn and error: a quiet run says nothing. */
-function complaints(): { logger: LoggerService; said: string[] } {
-  const said: string[] = [];
-  const complain = (message: string) => {
-    said.push(message);
-    console.log(message);
-  };
-  const logger: LoggerService = {
-    error: complain,
-    warn: complain,
-    info: () => {},
-    debug: () => {},
-    child: () => logger,
-  };
-  return { logger, said };
-}
-
-async function soak(durationMs: number): Promise<boolean> {
-  const unhandled: unknown[] = [];
-  process.on('unhandledRejection', error => unhandled.push(error));
-  const { logger, said } = complaints();
-  const postgres = await startPostgresProcess();
-  const emulator = await startEmulator({
-    postgres,
-    credentialLifeMs: CREDENTIAL_LIFE_MS,
-  });
-  const tally: Tally = { queries: 0, failures: [] };
-  const loads: Promise<void>[] = [];
-  const config = databaseConfig(emulator);
-  const begun = Date.now();
-
-  const backend = await startTestBackend({
-    features: [
-      createServiceFactory({
-        service: coreServices.rootLogger,
-        deps: {},
-        factory: () => logger,
-      }),
-      mockServices.rootConfig.factory({
-        data: {
-          backend: {
-            database: {
-              ...config,
-              pluginDivisionMode: 'schema',
-              lakebase: {
-                ...config.lakebase,
-                maxConnectionAge: { seconds: 3 },
-              },
-            },
-          },
-        },
-      }),
-      lakebaseModule,
-      ...Array.from({ length: PLUGINS }, (_, index) =>
-        busyPlugin(index, tally, loads, begun + durationMs),
-      ),
-    ],
-  });
-  const mintsAtStart = emulator.controlPlane.count('credentials');
-  console.log(
-    `${PLUGINS} plugins started after ${Date.now() - begun} ms; querying for ` +
-      `${durationMs / 1000} s`,
-  );
-  await Promise.all(loads);
-  const mints = emulator.controlPlane.count('credentials');
-  // A 30 s credential is renewed at half of its life, not sooner.
-  const rotations = Math.floor((Date.now() - begun) / (CREDENTIAL_LIFE_MS / 2));
-  const logins = emulator.gateway.logins.length;
-  const refusals = emulator.gateway.refusals.length;
-  const credentialsUsed = new Set(
-    emulator.gateway.logins.map(({ tokenId }) => tokenId),
-  ).size;
-
-  await backend.stop();
-  await emulator.gateway.drained();
-  await emulator.stop();
-  await postgres.stop();
-
-  const table: [what: string, found: number, ok: boolean][] = [
-    ['queries', tally.queries, tally.queries > 0],
-    ['failed queries', tally.failures.length, tally.failures.length === 0],
-    ['mints at start', mintsAtStart, mintsAtStart === 1],
-    ['mints in all', mints, mints <= rotations + 1],
-    ['rotations due', rotations, true],
-    ['credentials used', credentialsUsed, credentialsUsed === mints],
-    ['logins', logins, logins > PLUGINS],
-    ['refused logins', refusals, refusals === 0],
-    ['warnings and errors', said.length, said.length === 0],
-    ['unhandled rejections', unhandled.length, unhandled.length === 0],
-  ];
-  for (const [what, found, ok] of table) {
-    console.log(
-      `${what.padEnd(22)}${String(found).padStart(8)}  ${ok ? 'ok' : 'FAILED'}`,
-    );
+async function main(options: SoakOptions) {
+  // Backstage and its configuration go by the folder that npm run runs in.
+  process.chdir(join(__dirname, '..'));
+  // Faults are to be had on the emulator only.
+  delete process.env.LAKEBASE_ENDPOINT;
+  say(`${options.minutes} min with --seed ${options.seed}`);
+  const signal = onInterruption();
+  try {
+    const { text, ok } = verdict(await runSoak(options, signal));
+    console.log(text);
+    process.exit(ok ? 0 : 1);
+  } catch (error) {
+    if (signal.aborted) say('Interrupted, and all has stopped');
+    else say(`FAILED: ${endOf(inspect(error))}`);
+    process.exit(1);
   }
-  tally.failures.slice(0, 5).forEach(failure => console.log(failure));
-  return table.every(([, , ok]) => ok);
 }
 
-const { values } = parseArgs({ options: { short: { type: 'boolean' } } });
-if (!values.short) {
-  console.error('Usage: npm run soak -- --short');
-  process.exit(2);
-}
-void soak(SHORT_MS).then(ok => {
-  process.exitCode = ok ? 0 : 1;
-});
+const args = readArgs();
+if (args) void main(args);
+else console.log(USAGE);
