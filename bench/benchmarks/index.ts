@@ -1,0 +1,25 @@
+import type { Benchmark } from './benchmark';
+import { backstageBenchmark } from './backstage';
+import { budgetBenchmark } from './budget';
+import { coldStartBenchmark } from './coldStart';
+import { connectBenchmark } from './connect';
+import { linkBenchmark } from './link';
+import { outageBenchmark } from './outage';
+import { rotationBenchmark } from './rotation';
+import { throughputBenchmark } from './throughput';
+import { weightBenchmark } from './weight';
+
+export type { Benchmark, Findings, Line, Plot, Table } from './benchmark';
+
+/** In the order of the report. */
+export const benchmarks: Benchmark[] = [
+  coldStartBenchmark,
+  rotationBenchmark,
+  outageBenchmark,
+  connectBenchmark,
+  throughputBenchmark,
+  weightBenchmark,
+  budgetBenchmark,
+  linkBenchmark,
+  backstageBenchmark,
+];

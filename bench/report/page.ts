@@ -1,0 +1,62 @@
+import { contenders } from '../contenders';
+import type { Table } from '../benchmarks';
+import type { Result } from './results';
+
+const INTRODUCTION = `# Benchmarks
+
+Made by \`npm run bench\`, on the emulator of this project: a control plane, a
+TLS gateway and a real Postgres on one machine. Everybody runs as installed from
+the registry, in turns within one run. Machines are noisy, so \`static\` takes
+part twice: how far it is from itself (A/A) is how far numbers can be trusted,
+and a timing is met when ours lies where the runs of \`static\` lie. Counts are
+exact.
+`;
+
+export function page(results: Result[]): string {
+  const who = contenders.map(
+    ({ name, description }) => `- \`${name}\`: ${description}`,
+  );
+  return [
+    INTRODUCTION,
+    ...who,
+    '',
+    '## Targets',
+    '',
+    ...targets(results),
+    ...results.flatMap(section),
+  ].join('\n');
+}
+
+function targets(results: Result[]): string[] {
+  const rows = results.flatMap(({ title, targets: found }) =>
+    found.map(target => [
+      title,
+      target.promise,
+      target.found,
+      target.met ? 'met' : '**missed**',
+    ]),
+  );
+  return [...table({ columns: ['', 'target', 'found', ''], rows }), ''];
+}
+
+function section(result: Result): string[] {
+  return [
+    `## ${result.title}`,
+    '',
+    `${result.method}.`,
+    '',
+    ...result.tables.flatMap(each => [...table(each), '']),
+    ...(result.plots ?? []).flatMap(({ name, title }) => [
+      `![${title}](benchmarks/${name}.svg)`,
+      '',
+    ]),
+    `Measured on ${result.day}, ${result.machine}, with ${result.versions}.`,
+    '',
+  ];
+}
+
+function table({ columns, rows }: Table): string[] {
+  const line = (cells: (string | number)[]) =>
+    `| ${cells.map(cell => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line)];
+}
