@@ -4,22 +4,18 @@ import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from './attempts';
 import { type Clock, elapsedMs, instant, Instant, systemClock } from './clock';
-import type {
-  BudgetMember,
-  ConnectionBudget,
-  Release,
-} from './connectionBudget';
-import { boundGoodbye, socketOf, stuckConnections } from './deadConnections';
+import { boundGoodbye, stuckConnections } from './deadConnections';
 import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from './migrations';
 import {
   ConnectListener,
   following,
-  KnexPgClient,
   openConnection,
   TokenSource,
   trackSockets,
 } from './openConnection';
+import type { PooledClient } from './pooledClient';
+import { keepToBudget, type PoolInBudgetOptions } from './poolInBudget';
 import type { ConnectionTarget } from './postgresFaults';
 import { explainRefusals } from './cures';
 
@@ -29,10 +25,9 @@ const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;
 /** ... replaced a tenth earlier at most, so that they don't go all at once. */
 const AGE_JITTER = 0.1;
 
-export interface KnexClientOptions {
+export interface KnexClientOptions extends PoolInBudgetOptions {
   config: Knex.Config;
   target: ConnectionTarget;
-  tokens: TokenSource;
   connectTimeoutMs: number;
   maxConnectionAgeMs: number;
   logger: LoggerService;
@@ -43,40 +38,8 @@ export interface KnexClientOptions {
   address?: EndpointAddress;
   /** Hears how connections are opened. */
   listener?: ConnectListener;
-  /** For whom connections are opened. */
-  owner: string;
-  /** Bounds the connections of all pools together. */
-  budget?: ConnectionBudget;
   clock?: Clock;
 }
-
-/** Queries name their connection by this id. */
-type PooledConnection = Client & { __knexUid: string };
-
-/** The part of tarn's pool, the same since Knex 3.0, that is adjusted here. */
-interface TarnPool {
-  /** Since when, by `Date.now()`, each of them has been idle. */
-  free: { resource: Client; timestamp: number }[];
-  on(
-    event:
-      'acquireRequest' | 'createSuccess' | 'release' | 'poolDestroySuccess',
-    listener: () => void,
-  ): void;
-  validate(connection: PooledConnection): boolean | Promise<boolean>;
-  check(): void;
-  pendingAcquires: { reject(reason: Error): void }[];
-  pendingCreates: unknown[];
-  propagateCreateError: boolean;
-}
-
-type PooledClient = KnexPgClient & {
-  pool: TarnPool;
-  acquireConnection(): Promise<Client>;
-  releaseConnection(connection: Client): Promise<unknown>;
-  cancelQuery(connection: Client): Promise<unknown>;
-  acquireRawConnection(): Promise<Client>;
-  destroyRawConnection(connection: PooledConnection): Promise<void>;
-};
 
 /**
  * Makes a Knex whose connections log in with a live credential.
@@ -155,77 +118,6 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     logger: options.logger,
   });
   return knex;
-}
-
-/**
- * Lets each connection take a place in the budget from before it is opened
- * until it is closed, and offers those that are idle to other pools.
- *
- * @returns what opens the next connection.
- */
-function keepToBudget(
-  client: PooledClient,
-  open: (signal: AbortSignal) => Promise<Client>,
-  { budget, owner, tokens }: KnexClientOptions,
-): () => typeof open {
-  if (!budget) return () => open;
-  const { pool } = client;
-  const releases = new WeakMap<Client, Release>();
-  const member: BudgetMember = {
-    owner,
-    // Queries that asked for them were served by connections of the pool.
-    surplus: () =>
-      Math.max(0, pool.pendingCreates.length - pool.pendingAcquires.length),
-    // Without a credential a connection can't be replaced.
-    idle: () =>
-      (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({
-        since: timestamp,
-        release: releases.get(resource)!,
-        close: () => closeIdle(resource),
-      })),
-  };
-  budget.join(member);
-  pool.on('poolDestroySuccess', () => budget.leave(member));
-  // Told before the connection is among the free ones, or handed out again. A
-  // new one is free at once when who asked for it got another one meanwhile.
-  const offer = () => setImmediate(() => budget.offer());
-  pool.on('release', offer);
-  pool.on('createSuccess', offer);
-  pool.on('acquireRequest', offer);
-
-  let cancelling = false;
-  const cancelQuery = client.cancelQuery.bind(client);
-  client.cancelQuery = connection => {
-    cancelling = true;
-    // Opens its connection before it first awaits anything.
-    const canceled = cancelQuery(connection);
-    cancelling = false;
-    return canceled;
-  };
-
-  return () => {
-    const acquire = cancelling ? 'acquireToCancel' : 'acquire';
-    return async signal => {
-      const release = await budget[acquire](owner, signal);
-      try {
-        const connection = await open(signal);
-        releases.set(connection, release);
-        socketOf(connection).once('close', release);
-        return connection;
-      } catch (error) {
-        release();
-        throw error;
-      }
-    };
-  };
-}
-
-/** Knex asks for this mark before it hands a connection out. */
-function closeIdle(connection: Client): void {
-  Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
-  boundGoodbye(connection);
-  // Not awaited: its place is free when the socket is closed.
-  connection.end().catch(() => {});
 }
 
 /** Makes sure that there is a connection, without a statement on it. */

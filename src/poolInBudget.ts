@@ -1,0 +1,88 @@
+import type { Client } from 'pg';
+import type {
+  BudgetMember,
+  ConnectionBudget,
+  Release,
+} from './connectionBudget';
+import { boundGoodbye, socketOf } from './deadConnections';
+import type { TokenSource } from './openConnection';
+import type { PooledClient } from './pooledClient';
+
+export interface PoolInBudgetOptions {
+  /** Bounds the connections of all pools together. */
+  budget?: ConnectionBudget;
+  /** For whom connections are opened. */
+  owner: string;
+  tokens: TokenSource;
+}
+
+/**
+ * Lets each connection take a place in the budget from before it is opened
+ * until it is closed, and offers those that are idle to other pools.
+ *
+ * @returns what opens the next connection.
+ */
+export function keepToBudget(
+  client: PooledClient,
+  open: (signal: AbortSignal) => Promise<Client>,
+  { budget, owner, tokens }: PoolInBudgetOptions,
+): () => typeof open {
+  if (!budget) return () => open;
+  const { pool } = client;
+  const releases = new WeakMap<Client, Release>();
+  const member: BudgetMember = {
+    owner,
+    // Queries that asked for them were served by connections of the pool.
+    surplus: () =>
+      Math.max(0, pool.pendingCreates.length - pool.pendingAcquires.length),
+    // Without a credential a connection can't be replaced.
+    idle: () =>
+      (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({
+        since: timestamp,
+        release: releases.get(resource)!,
+        close: () => closeIdle(resource),
+      })),
+  };
+  budget.join(member);
+  pool.on('poolDestroySuccess', () => budget.leave(member));
+  // Told before the connection is among the free ones, or handed out again. A
+  // new one is free at once when who asked for it got another one meanwhile.
+  const offer = () => setImmediate(() => budget.offer());
+  pool.on('release', offer);
+  pool.on('createSuccess', offer);
+  pool.on('acquireRequest', offer);
+
+  let cancelling = false;
+  const cancelQuery = client.cancelQuery.bind(client);
+  client.cancelQuery = connection => {
+    cancelling = true;
+    // Opens its connection before it first awaits anything.
+    const canceled = cancelQuery(connection);
+    cancelling = false;
+    return canceled;
+  };
+
+  return () => {
+    const acquire = cancelling ? 'acquireToCancel' : 'acquire';
+    return async signal => {
+      const release = await budget[acquire](owner, signal);
+      try {
+        const connection = await open(signal);
+        releases.set(connection, release);
+        socketOf(connection).once('close', release);
+        return connection;
+      } catch (error) {
+        release();
+        throw error;
+      }
+    };
+  };
+}
+
+/** Knex asks for this mark before it hands a connection out. */
+function closeIdle(connection: Client): void {
+  Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
+  boundGoodbye(connection);
+  // Not awaited: its place is free when the socket is closed.
+  connection.end().catch(() => {});
+}
