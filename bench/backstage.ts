@@ -60,7 +60,7 @@ const FAR_AWAY_ROUNDS = 1;
 export async function runBackstage({
   entities = 10_000,
   startRounds = 3,
-  loadRounds = 2,
+  loadRounds = 1,
   signal,
 }: BackstageOptions): Promise<BackstageResults> {
   const postgres = await startPostgresProcess();

@@ -156,7 +156,7 @@ export const weightBenchmark: Benchmark = {
       ],
       targets: [
         {
-          promise: 'under 40 KB of heap per pool beyond its connection',
+          promise: 'adds less than 40 KB of heap to a pool with a connection',
           found: `${extra.toFixed(1)} KB more than stock Knex, ${heap.toFixed(1)} KB in all`,
           met: extra < 40,
         },

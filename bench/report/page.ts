@@ -27,7 +27,7 @@ export function page(results: Result[]): string {
   ].join('\n');
 }
 
-function targets(results: Result[]): string[] {
+export function targets(results: Result[]): string[] {
   const rows = results.flatMap(({ title, targets: found }) =>
     found.map(target => [
       title,
@@ -39,6 +39,12 @@ function targets(results: Result[]): string[] {
   return [...table({ columns: ['', 'target', 'found', ''], rows }), ''];
 }
 
+export const pictures = ({ plots = [] }: Result, folder: string): string[] =>
+  plots.flatMap(({ name, title }) => [
+    `![${title}](${folder}/${name}.svg)`,
+    '',
+  ]);
+
 function section(result: Result): string[] {
   return [
     `## ${result.title}`,
@@ -46,10 +52,7 @@ function section(result: Result): string[] {
     `${result.method}.`,
     '',
     ...result.tables.flatMap(each => [...table(each), '']),
-    ...(result.plots ?? []).flatMap(({ name, title }) => [
-      `![${title}](benchmarks/${name}.svg)`,
-      '',
-    ]),
+    ...pictures(result, 'benchmarks'),
     `Measured on ${result.day}, ${result.machine}, with ${result.versions}.`,
     '',
   ];

@@ -1,0 +1,24 @@
+import { last } from 'lodash';
+import { pictures, targets } from './page';
+import type { Result } from './results';
+
+const BEGIN = '<!-- Written by `npm run bench`, from here';
+const END = '<!-- end -->';
+
+/** The README with these results in its section about them. */
+export function withResults(readme: string, results: Result[]): string {
+  const [before, rest] = readme.split(BEGIN);
+  const [heading] = rest.split('\n');
+  const [, after] = rest.split(END);
+  const { day, machine, versions } = last(results)!;
+  const section = [
+    BEGIN + heading,
+    '',
+    `Measured on ${day}, ${machine}, with ${versions}, all on one machine and on the emulator. A timing is met when it lies where the runs of the floor lie, which is stock Knex with a password that never changes; [docs/benchmarks.md](./docs/benchmarks.md) has the numbers of all peers.`,
+    '',
+    ...targets(results),
+    ...results.flatMap(result => pictures(result, './docs/benchmarks')),
+    END,
+  ];
+  return before + section.join('\n') + after;
+}
