@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { Emulator } from '../emulator';
 import { ConnectionBudget } from '../src/connectionBudget';
@@ -126,6 +127,9 @@ describe('maxConnections', () => {
       Array.from({ length: 5 }, () => catalog.raw('select pg_sleep(0.01)')),
     );
     await holder.rollback();
+    // By then it would have been closed.
+    await setImmediate();
+    await setImmediate();
 
     await expect(search.raw('select 1')).resolves.toBeDefined();
     expect(emulator.gateway.logins).toHaveLength(logins);
