@@ -16,6 +16,7 @@ export interface IdleConnection {
 
 /** What opens connections: a pool. */
 export interface BudgetMember {
+  /** For whom it opens them, and who waits for its turn. */
   owner: string;
   /** How many of those that it waits for it needs no more. */
   surplus(): number;
@@ -27,9 +28,10 @@ export interface BudgetMember {
 const CANCELLATIONS_AT_ONCE = 2;
 
 /**
- * Bounds how many connections this process has open. Who finds no place waits
- * for one, first come, first served, while for each who waits the connection
- * that has been idle for longest is closed.
+ * Bounds how many connections this process has open. Owners who find no place
+ * take turns, one connection at each, since one is enough to go on with. For
+ * each that is waited for, the connection that has been idle for longest is
+ * closed.
  */
 export class ConnectionBudget {
   /** How many connections may be open at once. */
