@@ -1,10 +1,10 @@
-import type { EventEmitter } from 'node:events';
 import {
   type Client,
   type DatabaseError,
   escapeIdentifier as quoted,
   escapeLiteral,
 } from 'pg';
+import { wireOf } from './pgWire';
 import type { ConnectionTarget } from './postgresFaults';
 
 /** Who lacks a right, and where. */
@@ -263,11 +263,8 @@ export function explainRefusals(
   // "$user" stands for a schema that a plugin's login does not have.
   const schema = [searchPath].flat().find(name => name !== '$user');
   const place = { ...target, schema };
-  const { connection: wire } = connection as unknown as {
-    connection: EventEmitter<{ errorMessage: [DatabaseError] }>;
-  };
   // Ahead of pg's own listener, which ends the query.
-  wire.prependListener('errorMessage', error => {
+  wireOf(connection).prependListener('errorMessage', error => {
     const cure = cureOf(error, place) ?? ADVICE[error.code ?? ''];
     if (cure) error.message += `. ${cure}`;
   });

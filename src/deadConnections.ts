@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
+import { wireOf } from './pgWire';
 
 /** A server that is there ends a connection at once; one that isn't, never. */
 const GOODBYE_MS = 2_000;
@@ -24,11 +24,7 @@ export function stuckConnections(knex: Knex): Set<string> {
 
 /** Else TCP would hold on to a dead connection for a quarter of an hour. */
 export function boundGoodbye(connection: Client): void {
-  const socket = socketOf(connection);
+  const socket = wireOf(connection).stream;
   const timer = setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
   socket.once('close', () => clearTimeout(timer));
 }
-
-export const socketOf = (connection: Client) =>
-  (connection as unknown as { connection: { stream: Socket } }).connection
-    .stream;

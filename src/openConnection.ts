@@ -1,9 +1,9 @@
-import type { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, ClientConfig, escapeIdentifier } from 'pg';
 import type { EndpointAddress } from './endpointAddress';
 import { LakebaseError, LakebaseErrorCode } from './errors';
+import { wireOf } from './pgWire';
 import { connectFault, ConnectionTarget } from './postgresFaults';
 import { retry } from './retry';
 
@@ -208,16 +208,6 @@ const outOfTime = ({ host, port }: ConnectionTarget) =>
   new LakebaseError('database-unreachable', {
     message: `No time was left to open a connection to ${host}:${port}`,
   });
-
-/** pg's own view of the protocol, which its types leave out. */
-const wireOf = (connection: Client) =>
-  (connection as unknown as { connection: EventEmitter<WireEvents> })
-    .connection;
-
-interface WireEvents {
-  errorMessage: [{ severity?: string; code?: string }];
-  parameterStatus: [{ parameterName: string; parameterValue: string }];
-}
 
 /**
  * Makes the sockets of connections with these settings, and keeps track of

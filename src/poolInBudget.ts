@@ -4,8 +4,9 @@ import type {
   ConnectionBudget,
   Release,
 } from './connectionBudget';
-import { boundGoodbye, socketOf } from './deadConnections';
+import { boundGoodbye } from './deadConnections';
 import type { TokenSource } from './openConnection';
+import { wireOf } from './pgWire';
 import type { PooledClient } from './pooledClient';
 
 export interface PoolInBudgetOptions {
@@ -69,7 +70,7 @@ export function keepToBudget(
       try {
         const connection = await open(signal);
         releases.set(connection, release);
-        socketOf(connection).once('close', release);
+        wireOf(connection).stream.once('close', release);
         return connection;
       } catch (error) {
         release();

@@ -1,30 +1,11 @@
-import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Client, ClientConfig } from 'pg';
+import { wireOf } from '../pgWire';
 import { cancelPacket, StartupParameters, startupPacket } from './wire';
 
 export interface GuestSettings extends ClientConfig {
   startup: StartupParameters;
 }
-
-/** What pg knows of a session, which its types leave out. */
-interface Wire extends EventEmitter<WireEvents> {
-  stream: Socket;
-  connect(port: number, host: string): void;
-  requestSsl(): void;
-  startup(): void;
-}
-
-interface WireEvents {
-  connect: [];
-  sslconnect: [];
-  parameterStatus: [{ parameterName: string; parameterValue: string }];
-  backendKeyData: [{ processID: number; secretKey: number }];
-  error: [Error];
-  end: [];
-}
-
-const wireOf = (client: Client) => client.connection as unknown as Wire;
 
 /** A pg client that logs in for another client, to which it leaves its socket. */
 export class GuestClient extends Client {

@@ -1,0 +1,24 @@
+import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Client, DatabaseError } from 'pg';
+
+/** pg's own view of the protocol, which its types leave out. */
+export interface PgWire extends EventEmitter<WireEvents> {
+  stream: Socket;
+  connect(port: number, host: string): void;
+  requestSsl(): void;
+  startup(): void;
+}
+
+interface WireEvents {
+  connect: [];
+  sslconnect: [];
+  parameterStatus: [{ parameterName: string; parameterValue: string }];
+  backendKeyData: [{ processID: number; secretKey: number }];
+  errorMessage: [DatabaseError];
+  error: [Error];
+  end: [];
+}
+
+export const wireOf = (connection: Client) =>
+  (connection as unknown as { connection: PgWire }).connection;
