@@ -6,8 +6,8 @@ import {
   type Comparison,
   type Contender,
   interleave,
-  median,
 } from './backstage/comparison';
+import { median } from './measure/statistics';
 import { fillAndAsk, type Load, type RequestName } from './backstage/load';
 import {
   type Bench,

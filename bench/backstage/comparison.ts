@@ -1,4 +1,4 @@
-import { sortBy } from 'lodash';
+import { median } from '../measure/statistics';
 
 /** Ours, and what it is held against; twice, to see how far equals differ. */
 export const CONTENDERS = ['ours', 'stock', 'stock again'] as const;
@@ -17,18 +17,6 @@ export interface Comparison {
   ratioOfEquals: number;
   /** Below the slowest run of stock. */
   withinSpread: boolean;
-}
-
-export function percentile(values: number[], share: number): number {
-  const sorted = sortBy(values);
-  const index = Math.ceil(share * sorted.length) - 1;
-  return sorted[Math.max(0, index)];
-}
-
-export function median(values: number[]): number {
-  const sorted = sortBy(values);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
 export function compare(samples: Samples): Comparison {

@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { thenStop } from '../../dev/waiting';
 import { type CatalogFiles, TERMS } from './catalogFiles';
-import { type Contender, percentile } from './comparison';
+import { percentiles } from '../measure/statistics';
+import type { Contender } from './comparison';
 import { Installation } from './installation';
 import { Replica } from './replica';
 import type { Bench } from './starts';
@@ -109,5 +110,6 @@ async function ask(
     await replica.request(path(TERMS[index % TERMS.length], index));
     if (index >= WARM_UPS) times.push(performance.now() - begin);
   }
-  return { p50: percentile(times, 0.5), p95: percentile(times, 0.95) };
+  const { p50, p95 } = percentiles(times);
+  return { p50, p95 };
 }

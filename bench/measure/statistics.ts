@@ -7,7 +7,13 @@ export function percentiles(values: number[]) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) =>
     sorted.length === 0 ? NaN : quantileSorted(sorted, share);
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) };
+  return {
+    p50: at(0.5),
+    p95: at(0.95),
+    p99: at(0.99),
+    p999: at(0.999),
+    max: at(1),
+  };
 }
 
 export const lowest = (values: number[]) => Math.min(...values);
