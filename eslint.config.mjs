@@ -23,7 +23,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**'],
+    files: ['test/**', 'suites/**'],
     // Methods of test doubles are compared and handed around.
     rules: { '@typescript-eslint/unbound-method': 'off' },
   },

@@ -1,5 +1,5 @@
 import { startPostgresProcess } from '../emulator';
-import { thenStop } from '../dev/waiting';
+import { thenStop } from '../testbed/waiting';
 import { writeCatalogFiles } from './backstage/catalogFiles';
 import {
   compareBy,

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { benchmarks } from './benchmarks';
-import { runWithNode22 } from './node22';
+import { runWithNode22 } from '../testbed/node22';
 
 async function main(names: string[]): Promise<number> {
   const known = benchmarks.map(({ name }) => name);

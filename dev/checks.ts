@@ -2,10 +2,11 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Emulator } from '../emulator';
-import type { Address } from './backend';
-import { Finding, URLS } from './report';
+import type { Address } from '../testbed/backend';
+import { URLS } from '../testbed/urls';
+import { Finding } from './report';
 import { credentialsMinted, loginsPerCredential } from './rotations';
-import { poll, waitFor } from './waiting';
+import { poll, waitFor } from '../testbed/waiting';
 
 /** The first one, and two that replaced it. */
 const CREDENTIALS_TO_SEE = 3;
@@ -128,9 +129,9 @@ async function request<T>(
   return (await response.json()) as T;
 }
 
-/** What the files in dev/catalog describe, as entity references. */
+/** What the files in testbed/catalog describe, as entity references. */
 async function exampleEntities(): Promise<string[]> {
-  const folder = join(__dirname, 'catalog');
+  const folder = join(__dirname, '..', 'testbed', 'catalog');
   const files = await readdir(folder);
   const texts = await Promise.all(
     files.map(file => readFile(join(folder, file), 'utf8')),

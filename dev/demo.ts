@@ -6,13 +6,13 @@ import {
   loadBackend,
   startBackend,
   stopBackend,
-} from './backend';
+} from '../testbed/backend';
 import { checkBackstage, checkPostgres, checkRotations } from './checks';
-import { DemoDatabase, openDatabase } from './database';
+import { DemoDatabase, openDatabase } from '../testbed/database';
 import { curlLines, Finding, say, table } from './report';
 import { reportRotations } from './rotations';
-import { onDeadline, onInterruption } from './signals';
-import { thenStop, waitFor } from './waiting';
+import { onDeadline, onInterruption } from '../testbed/signals';
+import { thenStop, waitFor } from '../testbed/waiting';
 
 /** Short enough to watch, against the hour of the platform. */
 const CREDENTIAL_LIFE_MS = 60_000;

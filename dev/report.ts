@@ -1,16 +1,8 @@
-import type { Address } from './backend';
+import type { Address } from '../testbed/backend';
+import { URLS } from '../testbed/urls';
 
 /** Tells the demo's own lines from Backstage's log. */
 export const say = (line: string) => console.log(`[demo] ${line}`);
-
-export const timeOfDay = (time: number) =>
-  new Date(time).toTimeString().slice(0, 8);
-
-export const URLS = {
-  entities: '/api/catalog/entities?filter=kind=component',
-  search: '/api/search/query?term=payment',
-  readiness: '/.backstage/health/v1/readiness',
-};
 
 /** Lines to be pasted into a shell. */
 export function curlLines({ url, token }: Address): string {

@@ -1,5 +1,6 @@
 import type { Emulator } from '../emulator';
-import { say, timeOfDay } from './report';
+import { timeOfDay } from '../testbed/timeOfDay';
+import { say } from './report';
 
 /** How many connections have logged in with each credential, oldest first. */
 export function loginsPerCredential({ gateway }: Emulator): number[] {

@@ -3,7 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { omit } from 'lodash';
 import { z } from 'zod';
-import { lakebaseSchema, pluginLakebaseSchema } from '../src/configSchema';
+import {
+  lakebaseSchema,
+  pluginLakebaseSchema,
+} from '../src/config/configSchema';
 
 const FILE = join(__dirname, '..', 'config.schema.json');
 

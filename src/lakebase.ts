@@ -6,20 +6,27 @@ import {
   RootLifecycleService,
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
-import { isOnLakebase } from './activation';
-import { bypassingPluginsWarning } from './bypassingPlugins';
-import { changesFromStock, divisionModeNote } from './changesFromStock';
-import type { Clock } from './clock';
-import { LAKEBASE_KEY, readMaxConnections, readReadiness } from './config';
-import { ConnectionBudget } from './connectionBudget';
+import { isOnLakebase } from './config/activation';
+import { bypassingPluginsWarning } from './startupNotices/bypassingPlugins';
+import {
+  changesFromStock,
+  divisionModeNote,
+} from './startupNotices/changesFromStock';
+import type { Clock } from './time/clock';
+import {
+  LAKEBASE_KEY,
+  readMaxConnections,
+  readReadiness,
+} from './config/config';
+import { ConnectionBudget } from './connections/connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
-import { connectionsWarning } from './connectionLimits';
-import { readEndpoints } from './endpoints';
+import { connectionsWarning } from './startupNotices/connectionLimits';
+import { readEndpoints } from './config/endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
 import { observeBudget } from './metrics';
-import { readSkipMigrations } from './pluginDatabase';
+import { readSkipMigrations } from './config/pluginDatabase';
 import { withCredentialCheck } from './readiness';
-import { SEARCH, SearchEngineCheck } from './searchEngine';
+import { SEARCH, SearchEngineCheck } from './startupNotices/searchEngine';
 
 export interface LakebaseOptions {
   rootConfig: Config;

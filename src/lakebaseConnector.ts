@@ -4,27 +4,27 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { Knex } from 'knex';
 import { escapeIdentifier } from 'pg';
-import { Attempts } from './attempts';
-import type { Clock } from './clock';
-import { LakebaseConfig } from './config';
-import type { ConnectionBudget } from './connectionBudget';
-import { EndpointAddress } from './endpointAddress';
+import { Attempts } from './time/attempts';
+import type { Clock } from './time/clock';
+import { LakebaseConfig } from './config/config';
+import type { ConnectionBudget } from './connections/connectionBudget';
+import { EndpointAddress } from './connections/endpointAddress';
 import { LakebaseError } from './errors';
 import {
   closeKnexClient,
   createKnexClient,
   openFirst,
   tellingCreateErrors,
-} from './knexClient';
-import { ConnectListener, TokenSource } from './openConnection';
+} from './connections/knexClient';
+import { ConnectListener, TokenSource } from './connections/openConnection';
 import {
   PluginDatabase,
   adminDatabaseOf,
   readPluginDatabase,
-} from './pluginDatabase';
-import { connectFault, ConnectionTarget } from './postgresFaults';
-import { retry } from './retry';
-import { withPatience } from './shutdown';
+} from './config/pluginDatabase';
+import { connectFault, ConnectionTarget } from './connections/postgresFaults';
+import { retry } from './time/retry';
+import { withPatience } from './time/shutdown';
 
 /** Another replica was faster: duplicate database, schema, or catalog row. */
 const ALREADY_THERE = ['42P04', '42P06', '23505'];

@@ -2,13 +2,13 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { InputError, stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
-import type { Clock } from './clock';
-import { DATABASE_KEY, LakebaseConfig } from './config';
-import { baseKeyOf, connectionAt } from './connectionConfig';
-import type { ConnectionBudget } from './connectionBudget';
+import type { Clock } from './time/clock';
+import { DATABASE_KEY, LakebaseConfig } from './config/config';
+import { baseKeyOf, connectionAt } from './config/connectionConfig';
+import type { ConnectionBudget } from './connections/connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import type { Workspace } from './databricks/workspace';
-import { type EndpointUse, workspaceOf } from './endpoints';
+import { type EndpointUse, workspaceOf } from './config/endpoints';
 import { isPermanent } from './errors';
 import { LakebaseConnector } from './lakebaseConnector';
 import { EndpointMetrics } from './metrics';
@@ -19,7 +19,7 @@ import {
   isSchemaMode,
   readBaseConnection,
   readPluginDatabase,
-} from './pluginDatabase';
+} from './config/pluginDatabase';
 import { RefreshListener, TokenRefresher } from './tokenRefresher';
 
 export interface LakebaseEndpointOptions {

@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import type { Knex } from 'knex';
 import { LakebaseError } from './errors';
-import type { ConnectListener } from './openConnection';
+import type { ConnectListener } from './connections/openConnection';
 
 const METER = 'backstage-backend-module-lakebase';
 

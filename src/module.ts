@@ -7,8 +7,8 @@ import {
   ServiceRef,
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
-import { isConfigured } from './activation';
-import { readReadiness } from './config';
+import { isConfigured } from './config/activation';
+import { readReadiness } from './config/config';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';

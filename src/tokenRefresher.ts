@@ -1,4 +1,4 @@
-import { Clock, elapsedMs, Instant, instant, systemClock } from './clock';
+import { Clock, elapsedMs, Instant, instant, systemClock } from './time/clock';
 import { toError } from '@backstage/errors';
 import { isPermanent, LakebaseError } from './errors';
 import {

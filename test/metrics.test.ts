@@ -12,14 +12,15 @@ import { Client } from 'pg';
 import { databaseConfig, type Emulator } from '../emulator';
 import { TokenRefresher } from '../src/tokenRefresher';
 import { temporaryFiles } from './support/appConfig';
-import { FakeClock, settle } from './support/fakeClock';
+import { FakeClock, settle } from '../testbed/fakeClock';
 import {
   killSessions,
   lakebaseTests,
   queryInParallel,
   startLakebase,
 } from './support/lakebase';
-import { busy, FakeMint, HOUR, MINUTE, refused } from './support/refresher';
+import { HOUR, MINUTE } from '../testbed/durations';
+import { busy, FakeMint, refused } from './support/refresher';
 
 const start = lakebaseTests();
 const files = temporaryFiles();

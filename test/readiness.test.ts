@@ -18,14 +18,15 @@ import {
 } from '../emulator';
 import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
 import { TokenRefresher } from '../src/tokenRefresher';
-import { FakeClock } from './support/fakeClock';
+import { FakeClock } from '../testbed/fakeClock';
 import {
   keepingRootLogger,
   killSessions,
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
-import { busy, FakeMint, HOUR } from './support/refresher';
+import { HOUR } from '../testbed/durations';
+import { busy, FakeMint } from './support/refresher';
 
 const backends: TestBackend[] = [];
 

@@ -7,7 +7,7 @@ import {
 import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../emulator';
 import lakebaseModule from '../src';
-import { FakeClock } from './support/fakeClock';
+import { FakeClock } from '../testbed/fakeClock';
 import { inProcessScheduler } from './support/inProcessScheduler';
 import {
   keepingRootLogger,
@@ -15,7 +15,7 @@ import {
   lakebaseTests,
 } from './support/lakebase';
 import { liveThrough } from './support/liveThrough';
-import { DAY } from './support/refresher';
+import { DAY } from '../testbed/durations';
 
 const backends: TestBackend[] = [];
 

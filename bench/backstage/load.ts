@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { thenStop } from '../../dev/waiting';
+import { thenStop } from '../../testbed/waiting';
 import { type CatalogFiles, TERMS } from './catalogFiles';
 import { percentiles } from '../measure/statistics';
 import type { Contender } from './comparison';

@@ -1,5 +1,5 @@
 import type { PostgresServer } from '../../emulator';
-import { thenStop } from '../../dev/waiting';
+import { thenStop } from '../../testbed/waiting';
 import type { Contender } from './comparison';
 import { CountingRelay, type Exchange } from './countingRelay';
 import { Installation } from './installation';

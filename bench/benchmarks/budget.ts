@@ -5,7 +5,7 @@ import {
   type Contender,
   type PluginDatabase,
   type Settings,
-} from '../contenders';
+} from '../../testbed/contenders';
 import type { Sample } from '../measure/laboratory';
 import { failuresOf, timed, type Query } from '../measure/load';
 import { pluginIdsOf, withPlugins } from '../measure/run';

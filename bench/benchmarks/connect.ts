@@ -1,6 +1,10 @@
 import { shuffle } from 'lodash';
 import type { Client } from 'pg';
-import { lakebaseModule, staticKnex, type PluginDatabase } from '../contenders';
+import {
+  lakebaseModule,
+  staticKnex,
+  type PluginDatabase,
+} from '../../testbed/contenders';
 import { AGAIN, type Entry } from '../measure/interleave';
 import { withPlugins } from '../measure/run';
 import { median, percentiles } from '../measure/statistics';

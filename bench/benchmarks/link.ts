@@ -5,9 +5,9 @@ import {
   staticKnex,
   type Contender,
   type Target,
-} from '../contenders';
+} from '../../testbed/contenders';
 import { startDelayedLink } from '../measure/delayedLink';
-import { connectionOf } from '../contenders/knexDatabase';
+import { connectionOf } from '../../testbed/contenders/knexDatabase';
 import { pluginIdsOf } from '../measure/run';
 import { median } from '../measure/statistics';
 import type { Benchmark } from './benchmark';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { last } from 'lodash';
-import type { Contender } from '../contenders';
+import type { Contender } from '../../testbed/contenders';
 import {
   entriesOf,
   interleave,

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { Contender, PluginDatabase } from '../contenders';
+import type { Contender, PluginDatabase } from '../../testbed/contenders';
 import { AGAIN, entriesOf, interleave } from '../measure/interleave';
 import { fillPools, withPlugins } from '../measure/run';
 import {

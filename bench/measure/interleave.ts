@@ -1,4 +1,8 @@
-import { contenders, staticKnex, type Contender } from '../contenders';
+import {
+  contenders,
+  staticKnex,
+  type Contender,
+} from '../../testbed/contenders';
 
 /** A contender in one run: the floor takes part twice, to show the noise. */
 export interface Entry {

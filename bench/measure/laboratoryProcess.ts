@@ -6,7 +6,7 @@ import {
   type Emulator,
   type PostgresServer,
 } from '../../emulator';
-import { targetOf } from '../contenders';
+import { targetOf } from '../../testbed/contenders';
 
 export interface Sample {
   /** By `Date.now()`, which is the same for all processes of a machine. */

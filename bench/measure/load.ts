@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PluginDatabase } from '../contenders';
+import type { PluginDatabase } from '../../testbed/contenders';
 
 export interface Query {
   /** By `Date.now()`. */

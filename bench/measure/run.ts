@@ -1,4 +1,8 @@
-import type { Contender, PluginDatabase, Settings } from '../contenders';
+import type {
+  Contender,
+  PluginDatabase,
+  Settings,
+} from '../../testbed/contenders';
 import type { Laboratory } from './laboratory';
 
 export interface RunOptions {

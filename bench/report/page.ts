@@ -1,4 +1,4 @@
-import { contenders } from '../contenders';
+import { contenders } from '../../testbed/contenders';
 import type { Table } from '../benchmarks';
 import type { Result } from './results';
 

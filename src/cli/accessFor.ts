@@ -1,8 +1,8 @@
 import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
-import { isOnLakebase } from '../activation';
-import { LAKEBASE_KEY } from '../config';
-import { readEndpoints } from '../endpoints';
+import { isOnLakebase } from '../config/activation';
+import { LAKEBASE_KEY } from '../config/config';
+import { readEndpoints } from '../config/endpoints';
 import { EndpointAccess } from './endpointAccess';
 
 /**

@@ -3,20 +3,20 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import type { Knex } from 'knex';
-import { Attempts } from '../attempts';
-import { DATABASE_KEY, LakebaseConfig } from '../config';
+import { Attempts } from '../time/attempts';
+import { DATABASE_KEY, LakebaseConfig } from '../config/config';
 import type { Location } from '../databricks/endpoint';
 import type { Workspace } from '../databricks/workspace';
-import { type EndpointUse, workspaceOf } from '../endpoints';
-import { closeKnexClient, createKnexClient } from '../knexClient';
+import { type EndpointUse, workspaceOf } from '../config/endpoints';
+import { closeKnexClient, createKnexClient } from '../connections/knexClient';
 import {
   adminDatabaseOf,
   isSchemaMode,
   PluginDatabase,
   readPluginDatabase,
-} from '../pluginDatabase';
-import { connectFault, ConnectionTarget } from '../postgresFaults';
-import { retry } from '../retry';
+} from '../config/pluginDatabase';
+import { connectFault, ConnectionTarget } from '../connections/postgresFaults';
+import { retry } from '../time/retry';
 import { Credential, TokenRefresher } from '../tokenRefresher';
 
 /** One connection to one database. */

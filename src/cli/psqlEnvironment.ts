@@ -1,9 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { escapeIdentifier } from 'pg';
-import type { Env } from '../identitySources';
-import type { PluginDatabase } from '../pluginDatabase';
-import type { ConnectionTarget } from '../postgresFaults';
+import type { Env } from '../config/identitySources';
+import type { PluginDatabase } from '../config/pluginDatabase';
+import type { ConnectionTarget } from '../connections/postgresFaults';
 
 /** Variables of libpq and psql that say how to show things, not where to go. */
 const KEPT = [

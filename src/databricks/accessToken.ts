@@ -4,7 +4,7 @@ import { tokenOfDatabricksCli } from './databricksCli';
 import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
 import { idTokenInFile, idTokenOfGithub } from './idToken';
 import { exchangeClientSecret, exchangeIdToken } from './oauth';
-import { CutShort, oneAttempt } from './oneAttempt';
+import { CutShort, oneAttempt } from '../time/oneAttempt';
 import { RequestSubject } from './workspaceErrors';
 
 /**

@@ -5,7 +5,7 @@ import { LakebaseError } from '../errors';
 import { Credential } from '../tokenRefresher';
 import { WorkspaceSettings } from './identity';
 import { loginCommand } from './identityTexts';
-import { CutShort, oneAttempt } from './oneAttempt';
+import { CutShort, oneAttempt } from '../time/oneAttempt';
 import { invalidReply, readReply } from './workspaceReply';
 
 type CliSettings = Extract<WorkspaceSettings, { method: 'databricks-cli' }>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EndpointName } from '../endpointName';
+import type { EndpointName } from '../config/endpointName';
 import { LakebaseError } from '../errors';
 
 export interface ResourceRequest<T> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Clock } from '../clock';
-import { parseEndpointName } from '../endpointName';
+import type { Clock } from '../time/clock';
+import { parseEndpointName } from '../config/endpointName';
 import { LakebaseError } from '../errors';
 import { Credential, TokenRefresher } from '../tokenRefresher';
 import { getAccessToken } from './accessToken';

@@ -1,5 +1,5 @@
 import { LakebaseError, TLS_FAULT } from '../errors';
-import { CutShort, oneAttempt } from './oneAttempt';
+import { CutShort, oneAttempt } from '../time/oneAttempt';
 import { refusalOf, RequestSubject } from './workspaceErrors';
 
 export interface WorkspaceRequest {

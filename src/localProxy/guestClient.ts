@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Client, ClientConfig } from 'pg';
-import { wireOf } from '../pgWire';
+import { wireOf } from '../connections/pgWire';
 import { cancelPacket, StartupParameters, startupPacket } from './wire';
 
 export interface GuestSettings extends ClientConfig {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { LoggerService } from '@backstage/backend-plugin-api';
-import { withPatience } from '../shutdown';
+import { withPatience } from '../time/shutdown';
 import { Session } from './session';
 import { listenPrivately, SocketAddress, socketPath } from './socketFile';
 import { Upstream, UpstreamOptions } from './upstream';

@@ -1,8 +1,8 @@
 import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { JsonObject } from '@backstage/types';
-import { DATABASE_KEY, LAKEBASE_KEY } from '../config';
-import { isSchemaMode } from '../pluginDatabase';
+import { DATABASE_KEY, LAKEBASE_KEY } from '../config/config';
+import { isSchemaMode } from '../config/pluginDatabase';
 import { HOST_KEY, SocketAddress } from './socketFile';
 
 const PROXY_KEY = `${LAKEBASE_KEY}.localProxy`;

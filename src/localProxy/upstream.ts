@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
-import { Attempts } from '../attempts';
-import type { ConnectionBudget } from '../connectionBudget';
-import type { EndpointAddress } from '../endpointAddress';
+import { Attempts } from '../time/attempts';
+import type { ConnectionBudget } from '../connections/connectionBudget';
+import type { EndpointAddress } from '../connections/endpointAddress';
 import {
   ConnectListener,
   following,
@@ -10,9 +10,9 @@ import {
   openConnection,
   TokenSource,
   trackSockets,
-} from '../openConnection';
-import type { PgConnection } from '../pluginDatabase';
-import type { ConnectionTarget } from '../postgresFaults';
+} from '../connections/openConnection';
+import type { PgConnection } from '../config/pluginDatabase';
+import type { ConnectionTarget } from '../connections/postgresFaults';
 import { GuestClient, GuestSettings, requestCancel } from './guestClient';
 import type { StartupParameters } from './wire';
 

@@ -100,7 +100,7 @@ export async function diagnosis(
 
 /** Starts the command as a shell does, in a process of its own. */
 export function spawnCommand(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const entry = join(__dirname, '../../src/cli/index.ts');
+  const entry = join(__dirname, '..', '..', 'src', 'cli', 'index.ts');
   return spawn(process.execPath, ['--import', 'tsx', entry, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,7 +1,7 @@
-import { FakeClock } from '../support/fakeClock';
+import { FakeClock } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
 import { liveThrough } from '../support/liveThrough';
-import { HOUR, MINUTE } from '../support/refresher';
+import { HOUR, MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

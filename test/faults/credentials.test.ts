@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
 import type { Emulator, EmulatorOptions } from '../../emulator';
-import { systemClock } from '../../src/clock';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { systemClock } from '../../src/time/clock';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
 import { liveThrough } from '../support/liveThrough';
-import { DAY, MINUTE, SECOND } from '../support/refresher';
+import { DAY, MINUTE, SECOND } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
-import { MINUTE } from '../support/refresher';
+import { MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

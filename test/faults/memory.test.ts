@@ -1,4 +1,4 @@
-import { children } from '../support/childProcess';
+import { children } from '../support/children';
 import { lakebaseConfig, lakebaseTests } from '../support/lakebase';
 import type { Heap } from '../support/memoryProcess';
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { Knex } from 'knex';
 import type { Emulator } from '../../emulator';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import { lakebaseTests, type TestLakebase } from '../support/lakebase';
-import { MINUTE } from '../support/refresher';
+import { MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

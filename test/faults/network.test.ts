@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import {
   networkTests,
   otherAddress,
@@ -11,7 +11,7 @@ import {
   lakebaseTests,
   queryInParallel,
 } from '../support/lakebase';
-import { MINUTE } from '../support/refresher';
+import { MINUTE } from '../../testbed/durations';
 
 // Networks first: their dead connections would keep the others waiting.
 const startNetwork = networkTests();

@@ -1,5 +1,5 @@
 import { lakebaseTests } from '../support/lakebase';
-import { HOUR } from '../support/refresher';
+import { HOUR } from '../../testbed/durations';
 import { shiftedLakebases } from '../support/shiftedLakebase';
 
 // Each test starts a process.

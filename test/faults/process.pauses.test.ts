@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
-import { FakeClock, passTime, settle } from '../support/fakeClock';
+import { FakeClock, passTime, settle } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
-import { HOUR, MINUTE } from '../support/refresher';
+import { HOUR, MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

@@ -1,5 +1,5 @@
-import { HOUR, MINUTE, SECOND } from '../support/refresher';
-import { type ReplicaSettings, simulateReplicas } from '../support/replicas';
+import { HOUR, MINUTE, SECOND } from '../../testbed/durations';
+import { type ReplicaSettings, simulateReplicas } from '../../testbed/replicas';
 
 const REPLICAS = 200;
 

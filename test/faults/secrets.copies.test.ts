@@ -2,14 +2,14 @@ import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import knexFactory, { type Knex } from 'knex';
 import { cloneDeep, merge } from 'lodash';
-import { readEndpoints } from '../../src/endpoints';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { readEndpoints } from '../../src/config/endpoints';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import {
   killSessions,
   lakebaseConfig,
   lakebaseTests,
 } from '../support/lakebase';
-import { HOUR } from '../support/refresher';
+import { HOUR } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

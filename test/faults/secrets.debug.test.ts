@@ -1,5 +1,5 @@
 import { temporaryFiles } from '../support/appConfig';
-import { children } from '../support/childProcess';
+import { children } from '../support/children';
 import { lakebaseConfig, lakebaseTests } from '../support/lakebase';
 
 // Its processes end before their emulators do.

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Knex } from 'knex';
 import type { Emulator } from '../../emulator';
-import { FakeClock, passTime, settle } from '../support/fakeClock';
+import { FakeClock, passTime, settle } from '../../testbed/fakeClock';
 import { useAtOnce } from '../support/faultyNetwork';
 import {
   freeConnections,
@@ -9,7 +9,7 @@ import {
   lakebaseTests,
   queryInParallel,
 } from '../support/lakebase';
-import { MINUTE } from '../support/refresher';
+import { MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };

@@ -4,9 +4,10 @@ import type { JsonObject } from '@backstage/types';
 import { merge } from 'lodash';
 import type { Emulator } from '../../emulator';
 import { temporaryFiles } from '../support/appConfig';
-import { type Child, children } from '../support/childProcess';
+import type { Child } from '../../testbed/childProcess';
+import { children } from '../support/children';
 import { lakebaseConfig, lakebaseTests } from '../support/lakebase';
-import { MINUTE } from '../support/refresher';
+import { MINUTE } from '../../testbed/durations';
 
 // Each test starts a whole backend.
 jest.setTimeout(60_000);

@@ -5,13 +5,13 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Emulator } from '../../emulator';
-import { FakeClock } from '../support/fakeClock';
+import { FakeClock } from '../../testbed/fakeClock';
 import { lakebaseTests } from '../support/lakebase';
 import { liveThrough } from '../support/liveThrough';
 import type { MintReply, MintRequest } from '../support/mintInChild';
 import { startOutboundProxy } from '../support/outboundProxy';
 import { passedOn } from '../support/passedOn';
-import { SECOND } from '../support/refresher';
+import { SECOND } from '../../testbed/durations';
 import { ScriptedServer } from '../support/scriptedServer';
 
 const start = lakebaseTests();
@@ -174,7 +174,7 @@ async function mintWith(
   { controlPlane, servicePrincipal }: Emulator,
   env: Record<string, string>,
 ): Promise<MintReply> {
-  const child = fork(join(__dirname, '../support/mintingProcess.ts'), {
+  const child = fork(join(__dirname, '..', 'support', 'mintingProcess.ts'), {
     execArgv: ['--import', 'tsx'],
     env: { ...process.env, ...env },
   });

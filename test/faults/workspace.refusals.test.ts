@@ -1,8 +1,8 @@
 import type { Emulator, EmulatorOptions } from '../../emulator';
-import { FakeClock } from '../support/fakeClock';
+import { FakeClock } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
 import { liveThrough } from '../support/liveThrough';
-import { HOUR, MINUTE } from '../support/refresher';
+import { HOUR, MINUTE } from '../../testbed/durations';
 
 const start = lakebaseTests();
 

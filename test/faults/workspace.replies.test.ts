@@ -1,10 +1,10 @@
 import type { Fault } from '../../emulator';
 import { everythingIn } from '../support/everythingIn';
-import { FakeClock } from '../support/fakeClock';
+import { FakeClock } from '../../testbed/fakeClock';
 import { killSessions, lakebaseTests } from '../support/lakebase';
 import { liveThrough } from '../support/liveThrough';
-import { MINUTE, SECOND } from '../support/refresher';
-import { seededRandom } from '../support/replicas';
+import { MINUTE, SECOND } from '../../testbed/durations';
+import { seededRandom } from '../../testbed/replicas';
 
 const start = lakebaseTests();
 

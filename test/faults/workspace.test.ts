@@ -1,5 +1,5 @@
 import type { Fault } from '../../emulator';
-import { FakeClock, passTime } from '../support/fakeClock';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
 import {
   killSessions,
   lakebaseTests,
@@ -8,7 +8,7 @@ import {
 } from '../support/lakebase';
 import { liveThrough, mintAnswered } from '../support/liveThrough';
 import { passedOn } from '../support/passedOn';
-import { HOUR, MINUTE, SECOND } from '../support/refresher';
+import { HOUR, MINUTE, SECOND } from '../../testbed/durations';
 import { ScriptedServer } from '../support/scriptedServer';
 import { fakeOnly } from '../support/workspaces';
 

@@ -5,8 +5,8 @@ import { inspect } from 'node:util';
 import { ConfigReader } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import type { JsonObject, JsonValue } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config';
-import { readEndpoints, type EndpointUse } from '../../src/endpoints';
+import { readLakebaseConfig } from '../../src/config/config';
+import { readEndpoints, type EndpointUse } from '../../src/config/endpoints';
 
 /** Stands for each secret, and must never show up in an error. */
 export const CANARY = 'dose-canary';

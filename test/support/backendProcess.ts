@@ -9,7 +9,7 @@ import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
 import lakebaseModule from '../../src';
-import { answerParent } from './answerParent';
+import { answerParent } from '../../testbed/answerParent';
 import { noticeLoss } from './lakebaseProcess';
 
 // The entry of a backend as an orchestrator runs it, with its exit handlers.

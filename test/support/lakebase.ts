@@ -15,7 +15,7 @@ import {
   type Emulator,
   type EmulatorOptions,
 } from '../../emulator';
-import type { Clock } from '../../src/clock';
+import type { Clock } from '../../src/time/clock';
 import { Lakebase } from '../../src/lakebase';
 import { startTestEmulator } from './emulator';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
-import type { Clock } from '../../src/clock';
+import type { Clock } from '../../src/time/clock';
 import { Lakebase } from '../../src/lakebase';
 import { freeConnections, keepingLogger } from './lakebase';
 

@@ -1,6 +1,6 @@
 import type { Emulator } from '../../emulator';
-import { type FakeClock, passTime, settle } from './fakeClock';
-import { SECOND } from './refresher';
+import { type FakeClock, passTime, settle } from '../../testbed/fakeClock';
+import { SECOND } from '../../testbed/durations';
 
 const STEP_MS = 5 * SECOND;
 

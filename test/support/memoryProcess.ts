@@ -1,11 +1,11 @@
 import { text } from 'node:stream/consumers';
 import { getHeapSnapshot } from 'node:v8';
 import type { JsonObject } from '@backstage/types';
-import { answerParent } from './answerParent';
-import { FakeClock, settle } from './fakeClock';
+import { answerParent } from '../../testbed/answerParent';
+import { FakeClock, settle } from '../../testbed/fakeClock';
 import { queryInParallel } from './lakebase';
 import { lakebaseProcess } from './lakebaseProcess';
-import { HOUR } from './refresher';
+import { HOUR } from '../../testbed/durations';
 
 // The entry of a process that looks into its own memory.
 const clock = new FakeClock();

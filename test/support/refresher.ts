@@ -1,11 +1,7 @@
 import { LakebaseError } from '../../src/errors';
 import { type Credential, TokenRefresher } from '../../src/tokenRefresher';
-import { FakeClock } from './fakeClock';
-
-export const SECOND = 1_000;
-export const MINUTE = 60 * SECOND;
-export const HOUR = 60 * MINUTE;
-export const DAY = 24 * HOUR;
+import { HOUR } from '../../testbed/durations';
+import { FakeClock } from '../../testbed/fakeClock';
 
 /** The largest that a draw from [0, 1) can be. */
 export const ALMOST_ONE = 1 - Number.EPSILON / 2;

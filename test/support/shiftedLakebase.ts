@@ -1,7 +1,8 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import type { Emulator } from '../../emulator';
 import { temporaryFiles } from './appConfig';
-import { type Child, children } from './childProcess';
+import type { Child } from '../../testbed/childProcess';
+import { children } from './children';
 import { lakebaseConfig } from './lakebase';
 
 /** Lakebases on machines whose clocks a test sets, gone after each test. */

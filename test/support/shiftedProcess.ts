@@ -1,6 +1,6 @@
 import './shiftedDate';
 import type { JsonObject } from '@backstage/types';
-import { answerParent } from './answerParent';
+import { answerParent } from '../../testbed/answerParent';
 import { lakebaseProcess, noticeLoss } from './lakebaseProcess';
 
 // The entry of a process whose clock another one sets.

@@ -1,6 +1,6 @@
 import type { JsonObject } from '@backstage/types';
 import type { Emulator, ServicePrincipal } from '../../emulator';
-import { readLakebaseConfig } from '../../src/config';
+import { readLakebaseConfig } from '../../src/config/config';
 import {
   Workspace,
   type WorkspaceOptions,

@@ -1,5 +1,5 @@
 import { Config } from '@backstage/config';
-import type { PluginDatabase } from '../../pluginDatabase';
+import type { PluginDatabase } from '../../config/pluginDatabase';
 import type { EndpointAccess, Session } from '../endpointAccess';
 
 /** What a check found. */

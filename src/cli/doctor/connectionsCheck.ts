@@ -1,6 +1,12 @@
-import { LAKEBASE_KEY, readMaxConnections } from '../../config';
-import { CONNECTION_LIMITS, ConnectionLimits } from '../../connectionLimits';
-import { PluginDatabase, readPluginDatabase } from '../../pluginDatabase';
+import { LAKEBASE_KEY, readMaxConnections } from '../../config/config';
+import {
+  CONNECTION_LIMITS,
+  ConnectionLimits,
+} from '../../startupNotices/connectionLimits';
+import {
+  PluginDatabase,
+  readPluginDatabase,
+} from '../../config/pluginDatabase';
 import { Check, Examination, filledIn, ok } from './check';
 import { adminDatabaseCheck } from './databaseChecks';
 import { findPlaces } from './places';

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { cureOf } from '../../cures';
+import { cureOf } from '../../connections/cures';
 import type { EndpointAccess, Session } from '../endpointAccess';
 import { Check, filledIn, Finding, ok } from './check';
 import { failureOf } from './failureOf';

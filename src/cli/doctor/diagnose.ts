@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
-import { DATABASE_KEY, LAKEBASE_KEY } from '../../config';
-import { EndpointUse, readEndpoints } from '../../endpoints';
+import { DATABASE_KEY, LAKEBASE_KEY } from '../../config/config';
+import { EndpointUse, readEndpoints } from '../../config/endpoints';
 import { EndpointAccess } from '../endpointAccess';
 import { readConfig } from '../readConfig';
 import { Check, Examination, Finding, ok, Result } from './check';

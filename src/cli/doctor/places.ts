@@ -1,5 +1,8 @@
-import { DATABASE_KEY } from '../../config';
-import { PluginDatabase, readPluginDatabase } from '../../pluginDatabase';
+import { DATABASE_KEY } from '../../config/config';
+import {
+  PluginDatabase,
+  readPluginDatabase,
+} from '../../config/pluginDatabase';
 import { Examination, filledIn, Place } from './check';
 
 /**

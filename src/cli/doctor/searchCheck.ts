@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Config } from '@backstage/config';
-import { isOnLakebase } from '../../activation';
-import { SEARCH } from '../../searchEngine';
+import { isOnLakebase } from '../../config/activation';
+import { SEARCH } from '../../startupNotices/searchEngine';
 import { Finding } from './check';
 
 const SEARCH_PLUGIN = '@backstage/plugin-search-backend';

@@ -1,0 +1,284 @@
+import { InputError } from '@backstage/errors';
+import { WorkspaceBlock } from './configSchema';
+import { claimsOf } from '../databricks/claims';
+import { Identity, tokenUrl, WorkspaceSettings } from '../databricks/identity';
+import { Env, identitySources, Setting, Source } from './identitySources';
+import { isLoopback } from './loopback';
+
+type Method = Identity['method'];
+
+/** What each method is known by, when no auth type says it. */
+const MARKS: [Method, Setting[]][] = [
+  ['oauth-m2m', ['clientSecret']],
+  ['pat', ['token']],
+  ['file-oidc', ['oidcTokenFile']],
+  ['env-oidc', ['oidcTokenEnv', 'oidcToken']],
+];
+
+const METHODS: Method[] = [
+  'oauth-m2m',
+  'pat',
+  'file-oidc',
+  'env-oidc',
+  'github-oidc',
+  'databricks-cli',
+  'external',
+];
+
+/** What else Databricks' own tools know. */
+const METHODS_OF_OTHERS = [
+  'azure-cli',
+  'azure-client-secret',
+  'azure-devops-oidc',
+  'azure-msi',
+  'basic',
+  'github-oidc-azure',
+  'google-credentials',
+  'google-id',
+  'metadata-service',
+];
+
+/** A personal access token lives for days at least, all other tokens for less. */
+const SHORT_LIFE_MS = 24 * 60 * 60_000;
+
+/**
+ * Reads which workspace to call, and as whom. The identity comes from one
+ * source as a whole; only the host may come from another one below it.
+ *
+ * @param key - Where the block lies in app-config.
+ * @throws InputError that names the key and the remedy.
+ */
+export function readWorkspaceSettings(
+  key: string,
+  block: WorkspaceBlock,
+  env: Env,
+): WorkspaceSettings {
+  const host = readHost(key, block, env);
+  for (const source of identitySources(key, block, env)) {
+    if (!hasIdentity(source)) continue;
+    checkSameHost(source, host);
+    const context = { source, env, host: host.value };
+    return {
+      ...readIdentity(methodOf(source), context),
+      host: host.value,
+      hostKey: host.key,
+    };
+  }
+  throw new InputError(
+    `${key} says nothing of an identity. Set clientId and clientSecret there, ` +
+      'or DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, to an OAuth ' +
+      'secret of a service principal; or else token, oidcTokenFile, ' +
+      'oidcTokenEnv, profile, or authType',
+  );
+}
+
+interface Host {
+  value: string;
+  key: string;
+  source: Source;
+}
+
+function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
+  for (const source of identitySources(key, block, env)) {
+    const value = source.get('host');
+    if (value === undefined) continue;
+    const name = source.nameOf('host');
+    return { value: workspaceOrigin(value, name), key: name, source };
+  }
+  throw new InputError(
+    `${key}.host is missing. Set it, or DATABRICKS_HOST, ` +
+      "to the workspace's URL, such as https://dbc-1234.cloud.databricks.com",
+  );
+}
+
+function workspaceOrigin(value: string, key: string): string {
+  const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
+  const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
+  if (!url || url.username || url.password) {
+    throw new InputError(
+      `${key} is not the URL of a workspace, such as ` +
+        'https://dbc-1234.cloud.databricks.com',
+    );
+  }
+  checkSecure(url, key);
+  return url.origin;
+}
+
+function checkSecure({ protocol, hostname }: URL, key: string): void {
+  const secure =
+    protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+  if (!secure) {
+    throw new InputError(
+      `${key} must start with https://, since a secret is sent there. Plain ` +
+        'http is accepted to a loopback address only',
+    );
+  }
+}
+
+const hasIdentity = (source: Source) =>
+  source.get('clientId') !== undefined ||
+  marksIn(source).length > 0 ||
+  // Beside a profile it chooses among what that has.
+  (source.get('authType') !== undefined && source.get('profile') === undefined);
+
+const marksIn = (source: Source) =>
+  MARKS.flatMap(([method, settings]) => {
+    const setting = settings.find(one => source.get(one) !== undefined);
+    return setting ? [{ method, setting }] : [];
+  });
+
+/** What a profile says goes to its own workspace and to no other. */
+function checkSameHost(source: Source, host: Host): void {
+  const own = source.get('host');
+  if (!source.profile || own === undefined) return;
+  const key = source.nameOf('host');
+  if (workspaceOrigin(own, key) === host.value) return;
+  throw new InputError(
+    `The only identity is that of profile '${source.profile}', which is for ` +
+      `another workspace (${key}) than ${host.key} says (${host.value}). Give ` +
+      'an identity beside that host, or name the profile for it',
+  );
+}
+
+function methodOf(source: Source): Method {
+  const name = source.get('authType');
+  if (name !== undefined) {
+    const method = METHODS.find(known => known === name);
+    return method ?? refuseMethod(name, source.nameOf('authType'));
+  }
+  if (source.get('token')) readToken(source);
+  const marks = marksIn(source);
+  if (marks.length > 1) {
+    const [one, other] = marks;
+    throw new InputError(
+      `${source.nameOf(one.setting)} (${one.method}) and ` +
+        `${source.nameOf(other.setting)} (${other.method}) are two identities. ` +
+        `Remove one, or choose with ${source.nameOf('authType')}`,
+    );
+  }
+  return marks[0]?.method ?? 'oauth-m2m';
+}
+
+function refuseMethod(name: string, key: string): never {
+  throw new InputError(
+    METHODS_OF_OTHERS.includes(name)
+      ? `${key}: ${name} is not built in. Choose 'external', and add a ` +
+          'service factory for lakebaseWorkspaceTokenServiceRef to the ' +
+          'backend that gets the tokens'
+      : `${key} must be one of ${METHODS.join(', ')}`,
+  );
+}
+
+interface Context {
+  source: Source;
+  env: Env;
+  host: string;
+}
+
+type SourcedIdentity = Identity & { identityKeys: string };
+
+function readIdentity(method: Method, context: Context): SourcedIdentity {
+  const { source, env } = context;
+  switch (method) {
+    case 'oauth-m2m':
+      return readClient(source);
+    case 'pat':
+      return {
+        method,
+        token: readToken(source),
+        identityKeys: source.nameOf('token'),
+      };
+    case 'file-oidc':
+      return {
+        method,
+        tokenFile: needed(source, 'oidcTokenFile'),
+        ...federation(context),
+        identityKeys: source.nameOf('oidcTokenFile'),
+      };
+    case 'env-oidc':
+      return { ...readIdTokenVariable(context), ...federation(context) };
+    case 'github-oidc':
+      return { ...readGithub(env), ...federation(context) };
+    case 'databricks-cli':
+      return {
+        method,
+        command: env.DATABRICKS_CLI_PATH?.trim() || 'databricks',
+        ...(source.get('host') && { profile: source.profile }),
+        identityKeys: source.nameOf('authType'),
+      };
+    case 'external':
+      return { method, identityKeys: source.nameOf('authType') };
+  }
+}
+
+function readClient(source: Source): SourcedIdentity {
+  return {
+    method: 'oauth-m2m',
+    clientId: needed(source, 'clientId'),
+    clientSecret: needed(source, 'clientSecret'),
+    identityKeys: `${source.nameOf('clientId')} and ${source.nameOf('clientSecret')}`,
+  };
+}
+
+function readToken(source: Source): string {
+  const token = needed(source, 'token');
+  const expiresAtMs = Number(claimsOf(token)?.exp) * 1000;
+  if (expiresAtMs < Date.now() + SHORT_LIFE_MS) {
+    throw new InputError(
+      `${source.nameOf('token')} is no personal access token but a token that ` +
+        `ends at ${new Date(expiresAtMs).toISOString()}, such as a database ` +
+        'credential that a script put there. Remove it, and such a script: ' +
+        'credentials are minted here, with a personal access token or ' +
+        'another identity of the workspace',
+    );
+  }
+  return token;
+}
+
+function readIdTokenVariable({ source, env }: Context) {
+  const variable = source.get('oidcTokenEnv') ?? 'DATABRICKS_OIDC_TOKEN';
+  const idToken = env[variable]?.trim();
+  if (!idToken) {
+    throw new InputError(
+      `The environment variable ${variable} is missing, which is to hold an ` +
+        `id token. Set it, or name another in ${source.nameOf('oidcTokenEnv')}`,
+    );
+  }
+  return { method: 'env-oidc' as const, idToken, identityKeys: variable };
+}
+
+function readGithub(env: Env) {
+  const requestUrl = env.ACTIONS_ID_TOKEN_REQUEST_URL?.trim();
+  const requestToken = env.ACTIONS_ID_TOKEN_REQUEST_TOKEN?.trim();
+  const identityKeys = 'ACTIONS_ID_TOKEN_REQUEST_URL';
+  if (!requestUrl || !requestToken || !URL.canParse(requestUrl)) {
+    throw new InputError(
+      `${identityKeys} or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing. GitHub ` +
+        "Actions sets both for a job with 'permissions: id-token: write'",
+    );
+  }
+  checkSecure(new URL(requestUrl), identityKeys);
+  return {
+    method: 'github-oidc' as const,
+    requestUrl,
+    requestToken,
+    identityKeys,
+  };
+}
+
+const federation = ({ source, host }: Context) => ({
+  clientId: source.get('clientId'),
+  audience: source.get('audience') ?? source.get('accountId') ?? tokenUrl(host),
+});
+
+function needed(source: Source, setting: Setting): string {
+  const value = source.get(setting);
+  if (value === undefined) {
+    throw new InputError(
+      `${source.nameOf(setting)} is missing. Set it beside the rest of this ` +
+        'identity, or all of the identity in another place: nothing but the ' +
+        'host may come from elsewhere',
+    );
+  }
+  return value;
+}

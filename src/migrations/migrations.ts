@@ -1,0 +1,157 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LoggerService } from '@backstage/backend-plugin-api';
+import type { Knex } from 'knex';
+import { isNil } from 'lodash';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import type { ConnectionTarget } from '../connections/postgresFaults';
+
+export interface MigrationOptions {
+  /** How long to wait for the migrations of another process. */
+  patienceMs: number;
+  target: ConnectionTarget;
+  logger: LoggerService;
+}
+
+/** A number of our own: advisory locks are shared by all of a database. */
+const MIGRATION_TABLES_LOCK = 7_214_096_233;
+
+const POLL_INTERVAL_MS = 500;
+
+/**
+ * Lets processes that migrate one database at the same time take turns, where
+ * Knex fails all but one: those that meet while it makes its tables, and those
+ * that meet at migrations without a transaction. Two that each put a row into
+ * its lock table would even fail for ever, since two rows count as locked.
+ */
+export function takeTurnsAtMigrations(
+  knex: Knex,
+  options: MigrationOptions,
+): void {
+  const stock = Object.getOwnPropertyDescriptor(knex, 'migrate')!;
+  Object.defineProperty(knex, 'migrate', {
+    configurable: true,
+    get: () => {
+      const migrator = stock.get!.call(knex) as Knex.Migrator;
+      const latest = migrator.latest.bind(migrator);
+      migrator.latest = async config => {
+        const batch = await lastBatch(knex, config);
+        if (batch !== null && (await isUpToDate(migrator, config))) {
+          return [batch, []];
+        }
+        const lockTable = lockTableOf(knex, config);
+        return inTurn(() => latest(config), lockTable, options);
+      };
+      return migrator;
+    },
+  });
+}
+
+/**
+ * Asked without the lock, for what is done nobody takes back. That spares 9 of
+ * 13 round trips at most starts. Where files are missing Knex says so itself.
+ */
+async function isUpToDate(
+  migrator: Knex.Migrator,
+  config: Knex.MigratorConfig = {},
+): Promise<boolean> {
+  const { directory, migrationSource } = config;
+  if (typeof directory !== 'string' || migrationSource) return false;
+
+  const [completed, pending] = (await migrator.list(config)) as [
+    { name: string }[],
+    unknown[],
+  ];
+  const hasFile = ({ name }: { name: string }) =>
+    existsSync(resolve(directory, name));
+  return pending.length === 0 && completed.every(hasFile);
+}
+
+/** Number of the last batch of migrations; null before the first one. */
+async function lastBatch(
+  knex: Knex,
+  config?: Knex.MigratorConfig,
+): Promise<number | null> {
+  const { schemaName, tableName } = settingsOf(knex, config);
+  const { 1: answer } = await knex.raw<{
+    1: { rows: { batch: number | null }[] };
+  }>(
+    `${makeTables(schemaName, tableName)};
+     SELECT max(batch) AS batch FROM ${path(schemaName, tableName)}`,
+  );
+  return answer.rows[0].batch;
+}
+
+/** Makes Knex's own tables just as Knex does, but in one round trip. */
+function makeTables(schemaName: string | undefined, tableName: string): string {
+  const [table, lockTable] = [tableName, `${tableName}_lock`];
+  const regclass = (name: string) =>
+    `to_regclass(quote_ident(home) || '.' || ${escapeLiteral(escapeIdentifier(name))})`;
+  const lockPath = path(schemaName, lockTable);
+  return `DO $make$
+    DECLARE home text := ${schemaName ? escapeLiteral(schemaName) : 'current_schema()'};
+    BEGIN
+      IF ${regclass(table)} IS NOT NULL AND ${regclass(lockTable)} IS NOT NULL
+      THEN
+        IF EXISTS (SELECT FROM ${lockPath}) THEN RETURN; END IF;
+      END IF;
+      PERFORM pg_advisory_xact_lock(${MIGRATION_TABLES_LOCK});
+      CREATE TABLE IF NOT EXISTS ${path(schemaName, table)} (
+        id serial PRIMARY KEY, name varchar(255), batch integer,
+        migration_time timestamptz);
+      CREATE TABLE IF NOT EXISTS ${lockPath} (
+        index serial PRIMARY KEY, is_locked integer);
+      INSERT INTO ${lockPath} (is_locked)
+        SELECT 0 WHERE NOT EXISTS (SELECT FROM ${lockPath});
+    END $make$`;
+}
+
+async function inTurn(
+  migrate: () => Promise<unknown>,
+  lockTable: string,
+  { patienceMs, target, logger }: MigrationOptions,
+): Promise<unknown> {
+  const begin = performance.now();
+  const place = `database ${escapeIdentifier(target.database)}`;
+  for (let waiting = false; ; waiting = true) {
+    try {
+      return await migrate();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      if (performance.now() - begin > patienceMs) {
+        error.message +=
+          `. If no other process migrates ${place}, then one was killed while ` +
+          `it did. Run there: DELETE FROM ${lockTable}; ` +
+          `INSERT INTO ${lockTable} (is_locked) VALUES (0);`;
+        throw error;
+      }
+    }
+    if (!waiting) {
+      logger.info(
+        `Waiting for another process to migrate ${place} (${lockTable})`,
+      );
+    }
+    await sleep(POLL_INTERVAL_MS);
+  }
+}
+
+const isLocked = (error: unknown): error is Error =>
+  error instanceof Error && error.name === 'MigrationLocked';
+
+function settingsOf(knex: Knex, config?: Knex.MigratorConfig) {
+  const { migrations } = (knex.client as { config: Knex.Config }).config;
+  return { tableName: 'knex_migrations', ...migrations, ...config };
+}
+
+function lockTableOf(knex: Knex, config?: Knex.MigratorConfig): string {
+  const { searchPath } = (knex.client as { config: Knex.Config }).config;
+  const { schemaName, tableName } = settingsOf(knex, config);
+  return path(schemaName ?? [searchPath].flat()[0], `${tableName}_lock`);
+}
+
+const path = (...names: (string | undefined)[]) =>
+  names
+    .filter(name => !isNil(name))
+    .map(escapeIdentifier)
+    .join('.');

@@ -1,0 +1,54 @@
+import type { Knex } from 'knex';
+import { sumBy } from 'lodash';
+import { LAKEBASE_KEY } from '../config/config';
+
+export interface ConnectionLimits {
+  max: number;
+  /** To logins without a privilege of their own. */
+  available: number;
+}
+
+/** Asks for ConnectionLimits. Servers before 16 have no reserved_connections. */
+export const CONNECTION_LIMITS = `
+  SELECT max, max - superuser - reserved AS available FROM (SELECT
+    current_setting('max_connections')::int AS max,
+    current_setting('superuser_reserved_connections')::int AS superuser,
+    coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved
+  ) AS settings`;
+
+/**
+ * What to tell when the pools of this process may open more connections than
+ * the endpoint lets in.
+ *
+ * @param maxConnections - the bound that the operator has set.
+ */
+export async function connectionsWarning(
+  pools: Knex[],
+  maxConnections: number | undefined,
+): Promise<string | undefined> {
+  if (pools.length === 0) return undefined;
+  const { rows } = await pools[0].raw<{ rows: ConnectionLimits[] }>(
+    CONNECTION_LIMITS,
+  );
+  const [{ max, available }] = rows;
+  const wanted = sumBy(pools, poolMaxOf);
+  if (Math.min(wanted, maxConnections ?? Infinity) <= available)
+    return undefined;
+  const [may, remedy] = maxConnections
+    ? [
+        `${LAKEBASE_KEY}.maxConnections lets this process open ${maxConnections} connections`,
+        'Lower it',
+      ]
+    : [
+        `The pools of ${pools.length} plugins may open ${wanted} connections (knexConfig.pool.max of each)`,
+        `Set ${LAKEBASE_KEY}.maxConnections`,
+      ];
+  return (
+    `${may}, but the endpoint lets in ${available}, from all replicas together ` +
+    `(max_connections ${max} less ${max - available} reserved). ${remedy}, or give ` +
+    'the endpoint a larger compute'
+  );
+}
+
+const poolMaxOf = ({ client }: Knex) =>
+  (client as { pool: { max: number } }).pool.max;

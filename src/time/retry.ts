@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isPermanent, LakebaseError } from '../errors';
+
+/** Full jitter over 0.25, 0.5, 1, 2, 4, 4, ... s: a wake-up takes 0.3 to 5 s. */
+const BACKOFF_BASE_MS = 250;
+const BACKOFF_CAP_MS = 4_000;
+
+/**
+ * Tries until the operation succeeds, fails for good, or `signal` aborts.
+ *
+ * @throws the operation's last error; when `signal` cut an attempt short, the
+ * error of the one before, which says more.
+ */
+export async function retry<T>(
+  operation: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  let last: unknown;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (isPermanent(error)) throw error;
+      if (signal.aborted) throw last ?? error;
+      last = error;
+    }
+    const backoffMs =
+      Math.random() *
+      Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
+    const askedMs = (last as LakebaseError).retryAfterMs ?? 0;
+    await sleep(backoffMs + askedMs, undefined, { signal }).catch(() => {
+      throw last;
+    });
+  }
+}

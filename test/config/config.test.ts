@@ -1,0 +1,374 @@
+import { MutableConfigSource, ConfigSources } from '@backstage/config-loader';
+import type { JsonObject } from '@backstage/types';
+import { readLakebaseConfig } from '../../src/config/config';
+import {
+  appConfig,
+  CANARY,
+  ENV,
+  type Env,
+  readBlock,
+  refusalOf,
+} from '../support/appConfig';
+
+const KEY = 'backend.database.lakebase';
+const ENDPOINT = 'projects/p-1/branches/production/endpoints/primary';
+const WORKSPACE = {
+  host: 'https://dbc-1234.cloud.databricks.com',
+  clientId: 'block-id',
+  clientSecret: `${CANARY}-block`,
+};
+
+describe('the block', () => {
+  it('is read as it is', () => {
+    const { readWorkspace, ...settings } = readBlock({
+      endpoint: ENDPOINT,
+      workspace: WORKSPACE,
+      credential: { lifetime: '30m' },
+      adminDatabase: 'admin',
+      connectTimeout: '20s',
+      maxConnectionAge: '10m',
+    });
+    expect(settings).toEqual({
+      endpoint: {
+        value: ENDPOINT,
+        source: `${KEY}.endpoint`,
+        kind: 'endpoint',
+      },
+      workspaceHost: {
+        value: WORKSPACE.host,
+        source: `${KEY}.workspace.host`,
+      },
+      credentialLifetimeMs: 1_800_000,
+      adminDatabase: 'admin',
+      connectTimeoutMs: 20_000,
+      localProxy: false,
+      maxConnectionAgeMs: 600_000,
+    });
+    expect(readWorkspace()).toEqual({
+      method: 'oauth-m2m',
+      ...WORKSPACE,
+      hostKey: `${KEY}.workspace.host`,
+      identityKeys: `${KEY}.workspace.clientId and ${KEY}.workspace.clientSecret`,
+    });
+  });
+
+  it('may be empty when the environment has the rest', () => {
+    const { readWorkspace, ...settings } = readBlock({});
+    expect(settings).toEqual({
+      endpoint: {
+        value: ENV.LAKEBASE_ENDPOINT,
+        source: 'LAKEBASE_ENDPOINT',
+        kind: 'endpoint',
+      },
+      workspaceHost: { value: ENV.DATABRICKS_HOST, source: 'DATABRICKS_HOST' },
+      credentialLifetimeMs: undefined,
+      adminDatabase: 'databricks_postgres',
+      localProxy: false,
+      connectTimeoutMs: 60_000,
+      maxConnectionAgeMs: 45 * 60_000,
+    });
+    expect(readWorkspace()).toEqual({
+      method: 'oauth-m2m',
+      host: ENV.DATABRICKS_HOST,
+      hostKey: 'DATABRICKS_HOST',
+      clientId: ENV.DATABRICKS_CLIENT_ID,
+      clientSecret: ENV.DATABRICKS_CLIENT_SECRET,
+      identityKeys: 'DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET',
+    });
+  });
+
+  it('loses the blanks that files and shells put around values', () => {
+    const config = readBlock(
+      {
+        endpoint: ` ${ENDPOINT}\n`,
+        workspace: {
+          host: ' ',
+          clientId: '\tblock-id ',
+          clientSecret: `${CANARY}-block\r\n`,
+        },
+        adminDatabase: ' ',
+      },
+      { DATABRICKS_HOST: ` ${ENV.DATABRICKS_HOST}\n` },
+    );
+    expect(config.endpoint.value).toBe(ENDPOINT);
+    expect(config.adminDatabase).toBe('databricks_postgres');
+    expect(config.readWorkspace()).toMatchObject({
+      host: ENV.DATABRICKS_HOST,
+      clientId: 'block-id',
+      clientSecret: `${CANARY}-block`,
+    });
+  });
+
+  it.each<[string, JsonObject, string[]]>([
+    ['endpiont', { endpiont: CANARY }, [KEY, 'endpiont']],
+    [
+      'clientSecert',
+      { workspace: { clientSecert: CANARY } },
+      [`${KEY}.workspace`, 'clientSecert'],
+    ],
+    ['ttl', { credential: { ttl: '1h' } }, [`${KEY}.credential`, 'ttl']],
+    [
+      'minuts',
+      { connectTimeout: { minuts: 1 } },
+      [`${KEY}.connectTimeout`, 'minuts'],
+    ],
+  ])('refuses the misspelt key %s with its path', (_, block, names) => {
+    const message = refusalOf(() => readBlock(block));
+    for (const name of names) expect(message).toContain(name);
+  });
+
+  it.each<[string, JsonObject]>([
+    [`${KEY}.endpoint`, { endpoint: 5 }],
+    [`${KEY}.workspace`, { workspace: CANARY }],
+    [
+      `${KEY}.workspace.clientSecret`,
+      { workspace: { clientSecret: [CANARY] } },
+    ],
+    [`${KEY}.adminDatabase`, { adminDatabase: '' }],
+    [`${KEY}.connectTimeout`, { connectTimeout: 60 }],
+  ])('refuses a wrong value of %s', (key, block) => {
+    expect(refusalOf(() => readBlock(block))).toContain(key);
+  });
+
+  it('names all that is wrong at once', () => {
+    const message = refusalOf(() =>
+      readBlock({ endpoint: 5, workspace: { hots: 'x' } }),
+    );
+    expect(message).toContain(`${KEY}.endpoint`);
+    expect(message).toContain('hots');
+  });
+});
+
+describe('the endpoint', () => {
+  it('of the block beats that of the environment', () => {
+    expect(readBlock({ endpoint: ENDPOINT }).endpoint.value).toBe(ENDPOINT);
+  });
+
+  it('is asked for when it is missing', () => {
+    const message = refusalOf(() =>
+      readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: ' ' }),
+    );
+    expect(message).toContain(`${KEY}.endpoint is missing`);
+    expect(message).toContain('LAKEBASE_ENDPOINT');
+  });
+
+  it.each([
+    'projects/p/branches/b/endpoints/e/',
+    '/projects/p/branches/b/endpoints/e',
+    'projects/p/branches/b/endpoints',
+    'projects//branches/b/endpoints/e',
+    'projects/p/branches/../endpoints/e',
+    'projects/P/branches/b/endpoints/e',
+    'projects/p-/branches/b/endpoints/e',
+    'projects/p/branches/b/endpoints/e?x=1',
+    `projects/${'p'.repeat(64)}/branches/b/endpoints/e`,
+    'ep-example.database.us-east-1.cloud.databricks.com',
+  ])('%s is refused', endpoint => {
+    const inBlock = refusalOf(() => readBlock({ endpoint }));
+    expect(inBlock).toContain(`${KEY}.endpoint is not`);
+    expect(inBlock).toContain('projects/P/branches/B/endpoints/E');
+    expect(
+      refusalOf(() => readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: endpoint })),
+    ).toContain('LAKEBASE_ENDPOINT is not');
+  });
+});
+
+describe('the workspace host', () => {
+  it.each([
+    ['dbc-1234.cloud.databricks.com', 'https://dbc-1234.cloud.databricks.com'],
+    ['HTTPS://DBC.azuredatabricks.net/', 'https://dbc.azuredatabricks.net'],
+    ['https://dbc.databricks.com/?o=12#x', 'https://dbc.databricks.com'],
+    ['https://dbc.databricks.com:8443', 'https://dbc.databricks.com:8443'],
+    ['http://localhost:8080', 'http://localhost:8080'],
+    ['http://127.0.0.1:8080/', 'http://127.0.0.1:8080'],
+    ['http://127.8.9.1', 'http://127.8.9.1'],
+    ['http://[::1]:8080', 'http://[::1]:8080'],
+  ])('may be written as %s', (host, origin) => {
+    const config = readBlock({ workspace: { host } });
+    expect(config.workspaceHost.value).toBe(origin);
+    expect(config.readWorkspace().host).toBe(origin);
+  });
+
+  it.each([
+    'http://dbc-1234.cloud.databricks.com',
+    'http://localhost.example.com',
+    'http://127.0.0.1.example.com',
+    'http://10.0.0.1',
+    'http://[::2]',
+    'ftp://dbc-1234.cloud.databricks.com',
+  ])('%s is refused: a secret would go there in clear', host => {
+    const message = refusalOf(() => readBlock({ workspace: { host } }));
+    expect(message).toContain(`${KEY}.workspace.host must start with https://`);
+    expect(
+      refusalOf(() => readBlock({}, { ...ENV, DATABRICKS_HOST: host })),
+    ).toContain('DATABRICKS_HOST must start with https://');
+  });
+
+  it.each([
+    `https://user:${CANARY}@dbc-1234.cloud.databricks.com`,
+    `${CANARY}@dbc-1234.cloud.databricks.com`,
+    'https://',
+    'https://dbc 1234',
+  ])('%s is refused as no URL of a workspace', host => {
+    expect(refusalOf(() => readBlock({ workspace: { host } }))).toContain(
+      `${KEY}.workspace.host is not the URL of a workspace`,
+    );
+  });
+
+  it('is asked for when it is missing', () => {
+    const message = refusalOf(() =>
+      readBlock({}, { ...ENV, DATABRICKS_HOST: undefined }),
+    );
+    expect(message).toContain(`${KEY}.workspace.host is missing`);
+    expect(message).toContain('DATABRICKS_HOST');
+  });
+});
+
+describe('the identity', () => {
+  it('of the block beats that of the environment as a whole', () => {
+    const { clientId, clientSecret } = WORKSPACE;
+    const config = readBlock({ workspace: { clientId, clientSecret } });
+    expect(config.readWorkspace()).toMatchObject({
+      host: ENV.DATABRICKS_HOST,
+      clientId,
+      clientSecret,
+    });
+  });
+
+  it.each<[string, string, JsonObject, Env]>([
+    [
+      `${KEY}.workspace.clientSecret`,
+      'a block with an id only',
+      { clientId: 'x' },
+      ENV,
+    ],
+    [
+      `${KEY}.workspace.clientId`,
+      'a block with a secret only',
+      { clientSecret: CANARY },
+      ENV,
+    ],
+    [
+      'DATABRICKS_CLIENT_SECRET',
+      'an environment with an id only',
+      {},
+      { ...ENV, DATABRICKS_CLIENT_SECRET: ' ' },
+    ],
+    [
+      'DATABRICKS_CLIENT_ID',
+      'an environment with a secret only',
+      {},
+      { ...ENV, DATABRICKS_CLIENT_ID: undefined },
+    ],
+  ])('lacks the %s in %s', (missing, _, workspace, env) => {
+    const message = refusalOf(() => readBlock({ workspace }, env));
+    expect(message).toContain(`${missing} is missing`);
+  });
+
+  it('stays what it was at start but for the secret', async () => {
+    const data = (clientId: string, host: string) =>
+      appConfig({
+        lakebase: { workspace: { host, clientId, clientSecret: 'x' } },
+      }).get<JsonObject>();
+    const source = MutableConfigSource.create({
+      data: data('old', 'old.example.com'),
+    });
+    const rootConfig = await ConfigSources.toConfig(source);
+    const { readWorkspace } = readLakebaseConfig(rootConfig, ENV);
+    const replace = async (next: JsonObject) => {
+      const replaced = new Promise<void>(resolve =>
+        rootConfig.subscribe!(resolve),
+      );
+      source.setData(next);
+      await replaced;
+    };
+
+    await replace(data('old', 'new.example.com'));
+    expect(readWorkspace().host).toBe('https://old.example.com');
+    await replace(data('new', 'old.example.com'));
+    expect(() => readWorkspace()).toThrow(/Restart to follow/);
+    rootConfig.close();
+  });
+
+  it('is read anew each time, so that a secret can be replaced', async () => {
+    const data = (clientSecret: string) =>
+      appConfig({
+        lakebase: { workspace: { clientId: 'x', clientSecret } },
+      }).get<JsonObject>();
+    const source = MutableConfigSource.create({ data: data('old') });
+    const rootConfig = await ConfigSources.toConfig(source);
+    const { readWorkspace } = readLakebaseConfig(rootConfig, ENV);
+    expect(readWorkspace()).toMatchObject({ clientSecret: 'old' });
+
+    const replaced = new Promise<void>(resolve =>
+      rootConfig.subscribe!(resolve),
+    );
+    source.setData(data('new'));
+    await replaced;
+    expect(readWorkspace()).toMatchObject({ clientSecret: 'new' });
+    rootConfig.close();
+  });
+});
+
+describe('a duration', () => {
+  it.each<[string, JsonObject['x']]>([
+    ['90s', '90s'],
+    ['1.5 minutes', '1.5 minutes'],
+    ['PT1M30S', 'PT1M30S'],
+    ['{ seconds: 90 }', { seconds: 90 }],
+    ['{ minutes: 1, seconds: 30 }', { minutes: 1, seconds: 30 }],
+  ])('may be written as %s', (_, value) => {
+    const config = readBlock({
+      connectTimeout: value,
+      maxConnectionAge: value,
+    });
+    expect(config.connectTimeoutMs).toBe(90_000);
+    expect(config.maxConnectionAgeMs).toBe(90_000);
+  });
+
+  it.each<[string, JsonObject['x']]>([
+    ['60 without a unit', 60],
+    ["'60' without a unit", '60'],
+    ['soon', 'soon'],
+    ['an empty one', ''],
+    ['{}', {}],
+  ])('is refused as %s', (_, value) => {
+    for (const [key, block] of [
+      ['connectTimeout', { connectTimeout: value }],
+      ['maxConnectionAge', { maxConnectionAge: value }],
+      ['credential.lifetime', { credential: { lifetime: value } }],
+    ] as const) {
+      const message = refusalOf(() => readBlock(block));
+      expect(message).toContain(`${KEY}.${key}`);
+      expect(message).toContain("not a duration, such as '30s'");
+    }
+  });
+
+  it.each(['0s', '999ms', 'PT-5S', 'P30D'])(
+    'of %s is no time to wait',
+    value => {
+      for (const key of ['connectTimeout', 'maxConnectionAge']) {
+        expect(refusalOf(() => readBlock({ [key]: value }))).toContain(
+          `${KEY}.${key} must be from 1 second to 24 hours`,
+        );
+      }
+    },
+  );
+});
+
+describe('the life of a credential', () => {
+  it.each([
+    ['5m', 300_000],
+    ['PT5M1S', 301_000],
+    ['1h', 3_600_000],
+  ])('may be %s', (lifetime, ms) => {
+    const config = readBlock({ credential: { lifetime } });
+    expect(config.credentialLifetimeMs).toBe(ms);
+  });
+
+  it.each(['299s', '3601s', '1d', '300500ms'])('may not be %s', lifetime => {
+    const message = refusalOf(() => readBlock({ credential: { lifetime } }));
+    expect(message).toContain(`${KEY}.credential.lifetime must be`);
+    expect(message).toContain('from 5 minutes to 1 hour');
+  });
+});

@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JsonObject } from '@backstage/types';
+import { readLakebaseConfig } from '../../src/config/config';
+import {
+  readBaseConnection,
+  readPluginDatabase,
+} from '../../src/config/pluginDatabase';
+import { appConfig, checkAtStart, ENV, refusalOf } from '../support/appConfig';
+
+const HOST = 'ep-example.database.us-east-1.cloud.databricks.com';
+
+/** `ssl` of the connections of a plugin and of the base. */
+function read(database: JsonObject) {
+  const rootConfig = appConfig(database);
+  const lakebase = readLakebaseConfig(rootConfig, ENV);
+  const plugin = readPluginDatabase(rootConfig, lakebase, 'catalog');
+  return {
+    plugin: plugin.connection.ssl,
+    base: readBaseConnection(rootConfig).ssl,
+  };
+}
+
+/** All that is known to make pg trust anybody, or not use TLS at all. */
+const UNVERIFIED: [string, (host: string) => string | JsonObject][] = [
+  ['ssl: false', host => ({ host, ssl: false })],
+  ["ssl: 'false'", host => ({ host, ssl: 'false' })],
+  ['ssl: 0', host => ({ host, ssl: 0 })],
+  ['ssl: disable', host => ({ host, ssl: 'disable' })],
+  ['ssl: no-verify', host => ({ host, ssl: 'no-verify' })],
+  ...[false, 'false', 0, '0'].map(
+    (rejectUnauthorized): (typeof UNVERIFIED)[number] => [
+      `rejectUnauthorized: ${JSON.stringify(rejectUnauthorized)}`,
+      host => ({ host, ssl: { rejectUnauthorized } }),
+    ],
+  ),
+  ...[
+    'sslmode=disable',
+    'sslmode=no-verify',
+    'ssl=0',
+    'ssl=false',
+    'ssl=no-verify',
+    'uselibpqcompat=true&sslmode=disable',
+    'uselibpqcompat=true&sslmode=prefer',
+    'uselibpqcompat=true&sslmode=require',
+  ].map((query): (typeof UNVERIFIED)[number] => [
+    `?${query}`,
+    host => `postgresql://${host}/databricks_postgres?${query}`,
+  ]),
+];
+
+describe.each(UNVERIFIED)(
+  'an unverified connection (%s)',
+  (_, connectionTo) => {
+    it('is refused, with what to do instead', () => {
+      const connection = connectionTo(HOST);
+      const message = refusalOf(() => read({ connection }));
+      expect(message).toContain('backend.database.connection turns off TLS');
+      expect(message).toContain('backend.database.connection.ssl.ca');
+    });
+
+    it('is refused at start for a single plugin', () => {
+      const plugin = { search: { connection: connectionTo(HOST) } };
+      expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+        'backend.database.plugin.search.connection turns off TLS',
+      );
+    });
+
+    it('is accepted to this machine', () => {
+      const connection = connectionTo('127.0.0.1');
+      checkAtStart({ connection });
+      for (const ssl of Object.values(read({ connection }))) {
+        expect([false, { rejectUnauthorized: false }]).toContainEqual(ssl);
+      }
+    });
+
+    it('to this machine does not open the way to another one', () => {
+      const database = {
+        connection: connectionTo('127.0.0.1'),
+        plugin: { catalog: { connection: { host: HOST } } },
+      };
+      expect(refusalOf(() => checkAtStart(database))).toContain(
+        'backend.database.connection turns off TLS',
+      );
+    });
+  },
+);
+
+describe('an unverified connection', () => {
+  it('of all plugins is refused at start, before the first one asks for it', () => {
+    const connection = { host: HOST, ssl: false };
+    expect(refusalOf(() => checkAtStart({ connection }))).toContain(
+      'backend.database.connection turns off TLS',
+    );
+  });
+
+  it('is refused to an endpoint whose host is looked up', () => {
+    expect(refusalOf(() => read({ connection: { ssl: false } }))).toContain(
+      'backend.database.connection turns off TLS',
+    );
+  });
+});
+
+describe('a setting of TLS that says neither', () => {
+  it.each<[string, JsonObject | string]>([
+    ["ssl: 'require'", { host: 'localhost', ssl: 'require' }],
+    ["ssl: 'prefer'", { host: 'localhost', ssl: 'prefer' }],
+    [
+      "rejectUnauthorized: 'yes'",
+      { host: 'localhost', ssl: { rejectUnauthorized: 'yes' } },
+    ],
+    ['?ssl=require', 'postgresql://localhost/?ssl=require'],
+  ])('is refused even to this machine: %s', (_, connection) => {
+    expect(refusalOf(() => read({ connection }))).toContain(
+      'backend.database.connection.ssl must be true',
+    );
+  });
+});
+
+describe('a verified connection', () => {
+  it.each<[string, JsonObject | string]>([
+    ['nothing', {}],
+    ['ssl: true', { ssl: true }],
+    ["ssl: 'true'", { ssl: 'true' }],
+    ['ssl: null', { ssl: null }],
+    ['ssl: {}', { ssl: {} }],
+    ['rejectUnauthorized: null', { ssl: { rejectUnauthorized: null } }],
+    ["rejectUnauthorized: 'true'", { ssl: { rejectUnauthorized: 'true' } }],
+    ['rejectUnauthorized: true', { ssl: { rejectUnauthorized: true } }],
+    ['?sslmode=require', `postgresql://${HOST}/?sslmode=require`],
+    ['?sslmode=verify-full', `postgresql://${HOST}/?sslmode=verify-full`],
+    ['?ssl=true', `postgresql://${HOST}/?ssl=true`],
+    [
+      '?uselibpqcompat=true&sslmode=verify-full',
+      `postgresql://${HOST}/?uselibpqcompat=true&sslmode=verify-full`,
+    ],
+  ])('follows from %s', (_, connection) => {
+    checkAtStart({ connection });
+    expect(read({ connection })).toEqual({
+      plugin: { rejectUnauthorized: true },
+      base: { rejectUnauthorized: true },
+    });
+  });
+
+  it('may trust a private CA and ask for another name', () => {
+    const ssl = { ca: '-----BEGIN CERTIFICATE-----', servername: HOST };
+    const connection = { host: 'tunnel.internal', ssl };
+    expect(read({ connection })).toEqual({
+      plugin: { ...ssl, rejectUnauthorized: true },
+      base: { ...ssl, rejectUnauthorized: true },
+    });
+  });
+
+  it('of one plugin may add to what holds for all', () => {
+    const { plugin, base } = read({
+      connection: { ssl: { ca: 'a CA' } },
+      plugin: { catalog: { connection: { ssl: { servername: HOST } } } },
+    });
+    expect(plugin).toEqual({
+      ca: 'a CA',
+      servername: HOST,
+      rejectUnauthorized: true,
+    });
+    expect(base).toEqual({ ca: 'a CA', rejectUnauthorized: true });
+  });
+});
+
+describe('a connection string with a CA file', () => {
+  let folder: string;
+  let file: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ca-'));
+    file = join(folder, 'ca.pem');
+    writeFileSync(file, 'a CA');
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('is verified', () => {
+    const connection = `postgresql://${HOST}/?sslrootcert=${file}`;
+    expect(read({ connection }).plugin).toEqual({
+      ca: 'a CA',
+      rejectUnauthorized: true,
+    });
+  });
+
+  it.each(['require', 'verify-ca'])(
+    'is refused when libpq would not compare the name of the server (%s)',
+    mode => {
+      const connection = `postgresql://${HOST}/?uselibpqcompat=true&sslmode=${mode}&sslrootcert=${file}`;
+      expect(refusalOf(() => read({ connection }))).toContain(
+        'backend.database.connection turns off TLS or its verification',
+      );
+    },
+  );
+});
+
+describe('NODE_TLS_REJECT_UNAUTHORIZED=0', () => {
+  const off = { NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+  const local = { ...off, DATABRICKS_HOST: 'http://127.0.0.1:8080' };
+
+  it.each<[string, JsonObject, NodeJS.ProcessEnv]>([
+    ['a workspace elsewhere', { connection: { host: 'localhost' } }, off],
+    ['a database elsewhere', { connection: { host: HOST } }, local],
+    ['a database that is looked up', {}, local],
+    [
+      'the database of one plugin elsewhere',
+      {
+        connection: { host: 'localhost' },
+        plugin: { search: { connection: { host: HOST } } },
+      },
+      local,
+    ],
+  ])('is refused with %s', (_, database, env) => {
+    const message = refusalOf(() => checkAtStart(database, env));
+    expect(message).toContain('NODE_TLS_REJECT_UNAUTHORIZED=0');
+    expect(message).toContain('NODE_EXTRA_CA_CERTS');
+  });
+
+  it('is accepted when all is on this machine', () => {
+    const connection = { host: 'localhost' };
+    const search = { client: 'better-sqlite3', connection: ':memory:' };
+    const database = { connection, plugin: { search } };
+    expect(() => checkAtStart(database, local)).not.toThrow();
+  });
+
+  it('means nothing with another value', () => {
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: '1' };
+    expect(() => checkAtStart({}, env)).not.toThrow();
+  });
+});

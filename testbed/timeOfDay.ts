@@ -1,0 +1,2 @@
+export const timeOfDay = (time: number) =>
+  new Date(time).toTimeString().slice(0, 8);
