@@ -1,3 +1,9 @@
+const hasGivenPostgres = Object.entries(process.env).some(
+  ([name, value]) =>
+    /^BACKSTAGE_TEST_DATABASE_POSTGRES\d+_CONNECTION_STRING$/.test(name) &&
+    value,
+);
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
@@ -11,8 +17,8 @@ module.exports = {
   globalSetup: '<rootDir>/test/support/globalSetup.ts',
   globalTeardown: '<rootDir>/test/support/globalTeardown.ts',
   setupFilesAfterEnv: ['<rootDir>/test/support/unhandled.ts'],
-  // All test files share one Postgres server, on which each emulator makes and
-  // drops its own roles and databases.
-  maxWorkers: 1,
+  // Each worker has a Postgres of its own. A server that the environment names
+  // can have but one, since emulators make and drop databases of fixed names.
+  maxWorkers: hasGivenPostgres ? 1 : '100%',
   testTimeout: 30_000,
 };

@@ -5,17 +5,14 @@ import {
 } from '@backstage/backend-plugin-api';
 import { mockServices, startTestBackend } from '@backstage/backend-test-utils';
 import type { JsonObject } from '@backstage/types';
-import {
-  databaseConfig,
-  postgresFromEnvironment,
-  type Emulator,
-} from '../emulator';
+import { databaseConfig, type Emulator } from '../emulator';
 import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
 import {
   keepingRootLogger,
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
+import { testPostgres } from './support/postgres';
 
 const start = lakebaseTests();
 
@@ -82,7 +79,7 @@ describe('backend.add(lakebase)', () => {
   });
 
   it('stays out of the way without the block', async () => {
-    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { host, port, user, password } = testPostgres();
     const { plugin, seen } = databaseUser();
     const rootConfig = mockServices.rootConfig.factory({
       data: {
@@ -164,7 +161,7 @@ describe('backend.add(lakebase)', () => {
 
   it('leaves a plugin with lakebase: false to the stock service', async () => {
     const emulator = await start.emulator();
-    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { host, port, user, password } = testPostgres();
     const { rootLogger, rootConfig } = services(emulator, {
       plugin: {
         probe: {
@@ -203,7 +200,7 @@ describe('backend.add(lakebase)', () => {
   it('puts single plugins on Lakebase, without a block for all', async () => {
     const emulator = await start.emulator();
     const { connection, lakebase } = databaseConfig(emulator);
-    const { host, port, user, password } = postgresFromEnvironment()!;
+    const { host, port, user, password } = testPostgres();
     const { rootLogger } = keepingRootLogger();
     const rootConfig = mockServices.rootConfig.factory({
       data: {

@@ -1,13 +1,13 @@
 import {
-  postgresFromEnvironment,
   startEmulator,
   type Emulator,
   type EmulatorOptions,
 } from '../../emulator';
+import { testPostgres } from './postgres';
 
-/** An emulator on the server that globalSetup chose. */
+/** An emulator on the Postgres of this worker. */
 export async function startTestEmulator(
   options: Partial<EmulatorOptions> = {},
 ): Promise<Emulator> {
-  return startEmulator({ postgres: postgresFromEnvironment()!, ...options });
+  return startEmulator({ postgres: testPostgres(), ...options });
 }

@@ -1,11 +1,19 @@
+import type { Config } from 'jest';
 import { postgresFromEnvironment, startPostgresProcess } from '../../emulator';
+import { handToWorkers } from './postgres';
 
-/** Gives the tests a Postgres server: the environment's, or a fresh one. */
-export default async function globalSetup() {
-  if (postgresFromEnvironment()) return;
-  // A process of its own, so that an aborted run leaves no server behind.
-  const server = await startPostgresProcess();
-  const { host, port, user, password } = server;
-  process.env.BACKSTAGE_TEST_DATABASE_POSTGRES18_CONNECTION_STRING = `postgresql://${user}:${password}@${host}:${port}/postgres`;
-  globalThis.testPostgres = server;
+/**
+ * Gives each worker a Postgres server of its own, since emulators make and drop
+ * databases of fixed names on it; or the only worker the environment's.
+ */
+export default async function globalSetup({ maxWorkers }: Config) {
+  const given = postgresFromEnvironment();
+  if (given) return handToWorkers([given]);
+
+  // In processes of their own, so that an aborted run leaves no server behind.
+  const servers = await Promise.all(
+    Array.from({ length: Number(maxWorkers) }, () => startPostgresProcess()),
+  );
+  globalThis.testServers = servers;
+  handToWorkers(servers);
 }

@@ -1,3 +1,5 @@
 export default async function globalTeardown() {
-  await globalThis.testPostgres?.stop();
+  await Promise.all(
+    (globalThis.testServers ?? []).map(server => server.stop()),
+  );
 }

@@ -2,5 +2,5 @@ import type { PostgresServer } from '../../emulator';
 
 declare global {
   /** Handed from globalSetup to globalTeardown. */
-  var testPostgres: PostgresServer | undefined;
+  var testServers: PostgresServer[] | undefined;
 }
