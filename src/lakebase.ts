@@ -12,7 +12,7 @@ import {
   changesFromStock,
   divisionModeNote,
 } from './startupNotices/changesFromStock';
-import type { Clock } from './time/clock';
+import { type Clock, systemClock } from './time/clock';
 import {
   LAKEBASE_KEY,
   readMaxConnections,
@@ -36,7 +36,7 @@ export interface LakebaseOptions {
   env: Record<string, string | undefined>;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
-  /** By which credentials and connections age: the system's without it. */
+  /** The system's without it. */
   clock?: Clock;
 }
 
@@ -48,7 +48,8 @@ export class Lakebase {
    * @throws InputError that names the key and the remedy.
    */
   static create(options: LakebaseOptions): Lakebase {
-    const { rootConfig, env, lifecycle, workspaceTokens, clock } = options;
+    const { rootConfig, env, lifecycle, workspaceTokens } = options;
+    const { clock = systemClock } = options;
     const logger = options.logger.child({ service: 'lakebase' });
     const lakebase = new Lakebase({ ...options, logger });
     const maxConnections = readMaxConnections(rootConfig);

@@ -47,7 +47,7 @@ export interface LakebaseConnectorOptions {
   budget?: ConnectionBudget;
   /** Hears how connections of the pool of this owner are opened. */
   connectsOf?: (owner: string) => ConnectListener;
-  clock?: Clock;
+  clock: Clock;
 }
 
 /** Gives each plugin a Knex whose database and schema exist. */
@@ -55,7 +55,7 @@ export class LakebaseConnector {
   readonly #options: LakebaseConnectorOptions;
   readonly #clients = new Map<string, Promise<Knex>>();
   readonly #pools = new Set<Pool>();
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   readonly #admins = new Map<string, Promise<Pool>>();
   /** Where connections go whose host the configuration leaves out. */
   readonly address: EndpointAddress;
@@ -63,9 +63,11 @@ export class LakebaseConnector {
 
   constructor(options: LakebaseConnectorOptions) {
     this.#options = options;
+    this.#attempts = new Attempts(options.clock);
     this.address = new EndpointAddress({
       find: () => this.#findHost(),
       findAgain: options.findHost,
+      clock: options.clock,
     });
   }
 
@@ -97,7 +99,7 @@ export class LakebaseConnector {
 
   /** Closes every connection: those in use get a while to finish. */
   async close(): Promise<void> {
-    await withPatience(this.#closePools());
+    await withPatience(this.#closePools(), this.#options.clock);
     this.#pools.forEach(cutOff);
   }
 
@@ -138,14 +140,14 @@ export class LakebaseConnector {
     what: string,
     find: (signal: AbortSignal) => Promise<string>,
   ): Promise<string> {
-    const { config, tokens } = this.#options;
+    const { config, tokens, clock } = this.#options;
     return this.#attempts.run(
       `${what} look-up`,
       config.connectTimeoutMs,
       async signal => {
         // A refused identity or endpoint is then told once, by the mint.
         await tokens.token(signal);
-        return retry(() => find(signal), signal);
+        return retry(() => find(signal), { clock, signal });
       },
     );
   }
@@ -217,6 +219,7 @@ export class LakebaseConnector {
    * start is not started again.
    */
   #prepare(pool: Pool, database: PluginDatabase): Promise<void> {
+    const { clock } = this.#options;
     const prepare = async () => {
       try {
         await tellingCreateErrors(pool.knex, async () => {
@@ -233,7 +236,7 @@ export class LakebaseConnector {
       signal => {
         // A statement without an answer has no bound of its own.
         signal.addEventListener('abort', () => cutOff(pool));
-        return retry(prepare, signal);
+        return retry(prepare, { clock, signal });
       },
     );
   }

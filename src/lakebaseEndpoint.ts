@@ -31,8 +31,7 @@ export interface LakebaseEndpointOptions {
   budget?: ConnectionBudget;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
-  /** By which credentials and connections age: the system's without it. */
-  clock?: Clock;
+  clock: Clock;
 }
 
 /** One endpoint and identity: its credential, and the pools of its plugins. */
@@ -89,6 +88,7 @@ export class LakebaseEndpoint {
         defaultUser: () => this.#connector.user(),
         logger,
         budget,
+        clock,
         listener: this.#metrics.connectsOf(LOCAL_PROXY),
       });
     }

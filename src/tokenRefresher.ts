@@ -1,4 +1,4 @@
-import { Clock, elapsedMs, Instant, instant, systemClock } from './time/clock';
+import { Clock, elapsedMs, Instant, instant } from './time/clock';
 import { toError } from '@backstage/errors';
 import { isPermanent, LakebaseError } from './errors';
 import {
@@ -35,7 +35,7 @@ export interface RefreshListener {
 export interface TokenRefresherOptions extends RefreshListener {
   /** One attempt, which must end by itself or when the signal aborts. */
   mint(signal: AbortSignal): Promise<Credential>;
-  clock?: Clock;
+  clock: Clock;
 }
 
 interface Held extends Credential {
@@ -82,7 +82,7 @@ export class TokenRefresher {
 
   constructor(options: TokenRefresherOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock;
   }
 
   /** Mints ahead of the first caller, and keeps refreshing until `stop()`. */

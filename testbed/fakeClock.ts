@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import type { Emulator } from '../emulator';
 import type { Clock } from '../src/time/clock';
 
@@ -12,9 +13,18 @@ export class FakeClock implements Clock {
   random: () => number = () => 0.5;
   /** Timers longer than this fire early, as Node's do after 24.8 days. */
   longestTimerMs = Infinity;
+  /**
+   * Whether a pause takes no time here: the clock goes on to its end at once,
+   * and so meets, on the way, what else was to happen until then. What takes
+   * real time, such as a login, takes none on this clock.
+   */
+  skipsPauses = false;
   #wall = Date.parse('2026-01-01T00:00:00Z');
   #monotonic = 0;
-  readonly #timers = new Set<Timer>();
+  readonly #plans = new Set<Timer>();
+  readonly #bounds = new Set<Timer>();
+  readonly #pauses = new Set<Timer>();
+  readonly #events = new EventEmitter();
 
   wall(): number {
     return this.#wall;
@@ -25,17 +35,43 @@ export class FakeClock implements Clock {
   }
 
   schedule(callback: () => void, delayMs: number): () => void {
+    return this.#set(this.#plans, callback, delayMs);
+  }
+
+  bound(callback: () => void, delayMs: number): () => void {
+    return this.#set(this.#bounds, callback, delayMs);
+  }
+
+  async pause(delayMs: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const cancel = this.#set(this.#pauses, resolve, delayMs);
+      signal?.addEventListener('abort', () => {
+        cancel();
+        reject(signal.reason as Error);
+      });
+      this.#events.emit('pause');
+      if (this.skipsPauses) void this.advance(delayMs);
+    });
+  }
+
+  #set(timers: Set<Timer>, callback: () => void, delayMs: number): () => void {
     // As in Node: whole milliseconds, and so perhaps a little early.
     const wholeMs = Math.trunc(delayMs) || 1;
     const dueAt = this.#monotonic + Math.min(wholeMs, this.longestTimerMs);
     const timer = { callback, dueAt };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
+    timers.add(timer);
+    return () => timers.delete(timer);
   }
 
-  /** How many timers are set. */
+  /** How many plans are made, not counting bounds and pauses. */
   get timers(): number {
-    return this.#timers.size;
+    return this.#plans.size;
+  }
+
+  /** Resolves when somebody pauses, or at once when somebody does already. */
+  async paused(): Promise<void> {
+    if (this.#pauses.size === 0) await once(this.#events, 'pause');
   }
 
   /** Lets time pass, and everything happen that happens meanwhile. */
@@ -47,10 +83,10 @@ export class FakeClock implements Clock {
       if (!timer || timer.dueAt > end) break;
 
       this.#pass(Math.max(0, timer.dueAt - this.#monotonic));
-      this.#timers.delete(timer);
+      for (const timers of this.#all) timers.delete(timer);
       timer.callback();
     }
-    this.#pass(end - this.#monotonic);
+    this.#pass(Math.max(0, end - this.#monotonic));
   }
 
   /** The machine sleeps: only the wall clock goes on. */
@@ -69,7 +105,13 @@ export class FakeClock implements Clock {
   }
 
   #earliest(): Timer | undefined {
-    return [...this.#timers].sort((a, b) => a.dueAt - b.dueAt)[0];
+    return this.#all
+      .flatMap(timers => [...timers])
+      .sort((a, b) => a.dueAt - b.dueAt)[0];
+  }
+
+  get #all(): Set<Timer>[] {
+    return [this.#plans, this.#bounds, this.#pauses];
   }
 
   #pass(ms: number): void {

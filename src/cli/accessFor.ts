@@ -4,6 +4,7 @@ import { isOnLakebase } from '../config/activation';
 import { LAKEBASE_KEY } from '../config/config';
 import { readEndpoints } from '../config/endpoints';
 import { EndpointAccess } from './endpointAccess';
+import type { Terminal } from './terminal';
 
 /**
  * The way to the database of a plugin; without one, to what the plugins have
@@ -13,13 +14,13 @@ import { EndpointAccess } from './endpointAccess';
  */
 export function accessFor(
   rootConfig: Config,
-  env: Record<string, string | undefined>,
+  { env, clock }: Pick<Terminal, 'env' | 'clock'>,
   pluginId?: string,
 ): EndpointAccess {
   const uses = readEndpoints(rootConfig, env);
   const base = uses.find(use => use.base);
   if (pluginId === undefined) {
-    if (base) return new EndpointAccess(rootConfig, base);
+    if (base) return new EndpointAccess(rootConfig, base, clock);
     const named = uses.flatMap(({ plugins }) => plugins);
     throw new InputError(
       named.length > 0
@@ -35,5 +36,5 @@ export function accessFor(
       `Plugin '${pluginId}' is not on Lakebase by this configuration`,
     );
   }
-  return new EndpointAccess(rootConfig, use, pluginId);
+  return new EndpointAccess(rootConfig, use, clock, pluginId);
 }

@@ -20,6 +20,7 @@ export async function doctor(
   const findings = diagnose({
     configFiles: options.config ?? [],
     env: terminal.env,
+    clock: terminal.clock,
     replicas: options.replicas,
     otherPlugins: options.plugins,
   });

@@ -16,6 +16,7 @@ import {
   readPluginDatabase,
 } from '../config/pluginDatabase';
 import { connectFault, ConnectionTarget } from '../connections/postgresFaults';
+import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
 import { Credential, TokenRefresher } from '../tokenRefresher';
 
@@ -40,12 +41,13 @@ const QUIET: LoggerService = {
 /** One endpoint, as the backend reaches it: same identity, same logins. */
 export class EndpointAccess {
   readonly use: EndpointUse;
+  readonly clock: Clock;
   readonly schemaMode: boolean;
   /** The database of the plugin asked for, else of one like the others. */
   readonly plugin: PluginDatabase;
   readonly #workspace: Workspace;
   readonly #tokens: TokenRefresher;
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   readonly #opened: Knex[] = [];
   readonly #sessions = new Map<string, Session>();
   readonly #sockets = new Set<Socket>();
@@ -54,22 +56,30 @@ export class EndpointAccess {
   #identity?: Promise<string>;
 
   /** @throws InputError that names the key and the remedy. */
-  constructor(rootConfig: Config, use: EndpointUse, pluginId?: string) {
+  constructor(
+    rootConfig: Config,
+    use: EndpointUse,
+    clock: Clock,
+    pluginId?: string,
+  ) {
     const { config, base, plugins } = use;
     checkIsOurs(config);
     this.use = use;
+    this.clock = clock;
+    this.#attempts = new Attempts(clock);
     this.schemaMode = isSchemaMode(rootConfig.getConfig(DATABASE_KEY));
     this.plugin = readPluginDatabase(
       rootConfig,
       config,
       pluginId ?? (base ? ANY_PLUGIN : plugins[0]),
     );
-    this.#workspace = workspaceOf(config);
+    this.#workspace = workspaceOf(config, { clock });
     this.#tokens = new TokenRefresher({
       mint: async signal => {
         this.#credential = await this.#workspace.mintCredential(signal);
         return this.#credential;
       },
+      clock,
     });
   }
 
@@ -157,6 +167,7 @@ export class EndpointAccess {
       attempts: this.#attempts,
       sockets: this.#sockets,
       owner: 'doctor',
+      clock: this.clock,
     });
     this.#opened.push(knex);
     const rows: Session['rows'] = async (sql, bindings = []) => {
@@ -185,7 +196,7 @@ export class EndpointAccess {
     return this.#attempts.run(
       purpose,
       this.use.config.connectTimeoutMs,
-      signal => retry(() => operation(signal), signal),
+      signal => retry(() => operation(signal), { clock: this.clock, signal }),
     );
   }
 }

@@ -24,7 +24,7 @@ export async function psql(
   terminal: Terminal,
 ): Promise<number> {
   const rootConfig = await readConfig(options.config);
-  const access = accessFor(rootConfig, terminal.env, options.plugin);
+  const access = accessFor(rootConfig, terminal, options.plugin);
   try {
     const login = await loginOf(access, options.plugin);
     const trusted = await authorities(access, terminal.env);

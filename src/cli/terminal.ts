@@ -1,3 +1,5 @@
+import { type Clock, systemClock } from '../time/clock';
+
 /** Where a command writes, and what surrounds it. */
 export interface Terminal {
   /** The text, with the end of its line. */
@@ -7,6 +9,7 @@ export interface Terminal {
   interactive: boolean;
   colored: boolean;
   env: Record<string, string | undefined>;
+  clock: Clock;
 }
 
 interface Stream {
@@ -32,5 +35,6 @@ export function processTerminal({
     interactive,
     colored: interactive && !env.NO_COLOR,
     env,
+    clock: systemClock,
   };
 }

@@ -29,9 +29,9 @@ export async function token(
     );
   }
   const rootConfig = await readConfig(options.config);
-  const access = accessFor(rootConfig, terminal.env, options.plugin);
+  const access = accessFor(rootConfig, terminal, options.plugin);
   try {
-    const askedAt = Date.now();
+    const askedAt = terminal.clock.wall();
     const { token: credential, lifeMs } = await access.credential();
     // By the clock of this machine, whose scripts compare it with theirs.
     const end = askedAt + lifeMs - ROUNDED_UP_MS;

@@ -60,7 +60,7 @@ export function readEndpoints(rootConfig: Config, env: Env): EndpointUse[] {
 /** The workspace of an endpoint. */
 export const workspaceOf = (
   { readWorkspace, endpoint, credentialLifetimeMs }: LakebaseConfig,
-  options: Pick<WorkspaceOptions, 'external' | 'clock'> = {},
+  options: Pick<WorkspaceOptions, 'external' | 'clock'>,
 ) =>
   new Workspace({
     settings: readWorkspace,

@@ -222,8 +222,11 @@ function readClient(source: Source): SourcedIdentity {
 
 function readToken(source: Source): string {
   const token = needed(source, 'token');
-  const expiresAtMs = Number(claimsOf(token)?.exp) * 1000;
-  if (expiresAtMs < Date.now() + SHORT_LIFE_MS) {
+  // Without a time of issue, which all tokens that are short-lived have in
+  // practice, a token with an end counts as one of them.
+  const { exp, iat = exp } = claimsOf(token) ?? {};
+  const expiresAtMs = Number(exp) * 1000;
+  if (expiresAtMs - Number(iat) * 1000 < SHORT_LIFE_MS) {
     throw new InputError(
       `${source.nameOf('token')} is no personal access token but a token that ` +
         `ends at ${new Date(expiresAtMs).toISOString()}, such as a database ` +

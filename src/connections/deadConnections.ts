@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
+import type { Clock } from '../time/clock';
 import { wireOf } from './pgWire';
 
 /** A server that is there ends a connection at once; one that isn't, never. */
@@ -23,8 +24,8 @@ export function stuckConnections(knex: Knex): Set<string> {
 }
 
 /** Else TCP would hold on to a dead connection for a quarter of an hour. */
-export function boundGoodbye(connection: Client): void {
+export function boundGoodbye(connection: Client, clock: Clock): void {
   const socket = wireOf(connection).stream;
-  const timer = setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
-  socket.once('close', () => clearTimeout(timer));
+  const cancel = clock.schedule(() => socket.destroy(), GOODBYE_MS);
+  socket.once('close', cancel);
 }

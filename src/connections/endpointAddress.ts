@@ -1,4 +1,5 @@
 import { LakebaseError, LakebaseErrorCode } from '../errors';
+import type { Clock } from '../time/clock';
 
 /** Connections fail by the dozen, but one look-up is news for all of them. */
 const RENEWAL_GAP_MS = 5_000;
@@ -11,6 +12,7 @@ export interface EndpointAddressOptions {
   find: () => Promise<string>;
   /** A later one, in one attempt. */
   findAgain: (signal: AbortSignal) => Promise<string>;
+  clock: Clock;
 }
 
 /** The host that the endpoint listens on. */
@@ -44,12 +46,11 @@ export class EndpointAddress {
    * @throws LakebaseError when the database is not there any more.
    */
   async renewed(signal: AbortSignal): Promise<string> {
-    const recent =
-      this.#renewal && performance.now() - this.#renewal.at < RENEWAL_GAP_MS;
-    if (!recent) {
-      this.#renewal = { at: performance.now(), done: this.#renew(signal) };
+    const now = this.#options.clock.monotonic();
+    if (!this.#renewal || now - this.#renewal.at >= RENEWAL_GAP_MS) {
+      this.#renewal = { at: now, done: this.#renew(signal) };
     }
-    await this.#renewal!.done;
+    await this.#renewal.done;
     return this.host();
   }
 

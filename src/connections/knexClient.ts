@@ -3,13 +3,7 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
 import type { Client } from 'pg';
 import { Attempts, shuttingDown } from '../time/attempts';
-import {
-  type Clock,
-  elapsedMs,
-  instant,
-  Instant,
-  systemClock,
-} from '../time/clock';
+import { type Clock, elapsedMs, instant, Instant } from '../time/clock';
 import { boundGoodbye, stuckConnections } from './deadConnections';
 import type { EndpointAddress } from './endpointAddress';
 import { takeTurnsAtMigrations } from '../migrations/migrations';
@@ -44,7 +38,6 @@ export interface KnexClientOptions extends PoolInBudgetOptions {
   address?: EndpointAddress;
   /** Hears how connections are opened. */
   listener?: ConnectListener;
-  clock?: Clock;
 }
 
 /**
@@ -54,7 +47,7 @@ export interface KnexClientOptions extends PoolInBudgetOptions {
  * Backstage's plugins ask for in about a hundred places.
  */
 export function createKnexClient(options: KnexClientOptions): Knex {
-  const { config, tokens, target, attempts, sockets } = options;
+  const { config, tokens, target, attempts, sockets, clock } = options;
   const knex = knexFactory({ ...config, log: knexLog(options.logger) });
   const client = knex.client as PooledClient;
 
@@ -78,7 +71,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   const open = (signal: AbortSignal) =>
     openConnection(client, {
       ...{ tokens, target, createSocket, relocate, signal, listener },
-      connectTimeoutMs,
+      ...{ connectTimeoutMs, clock },
     });
   const openInBudget = keepToBudget(client, open, options);
   client.acquireRawConnection = async () => {
@@ -96,7 +89,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   const destroy = client.destroyRawConnection.bind(client);
   client.destroyRawConnection = connection => {
     stuck.delete(connection.__knexUid);
-    boundGoodbye(connection);
+    boundGoodbye(connection, clock);
     return destroy(connection);
   };
 
@@ -122,6 +115,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
     patienceMs: options.connectTimeoutMs,
     target,
     logger: options.logger,
+    clock,
   });
   return knex;
 }
@@ -169,7 +163,7 @@ class ConnectionAges {
   constructor({ maxConnectionAgeMs, tokens, clock }: KnexClientOptions) {
     this.#maxAgeMs = maxConnectionAgeMs;
     this.#tokens = tokens;
-    this.#clock = clock ?? systemClock;
+    this.#clock = clock;
   }
 
   add(connection: Client): void {

@@ -5,6 +5,8 @@ import type { EndpointAddress } from './endpointAddress';
 import { LakebaseError, LakebaseErrorCode } from '../errors';
 import { wireOf } from './pgWire';
 import { connectFault, ConnectionTarget } from './postgresFaults';
+import { attempt } from '../time/attempt';
+import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
 
 /** Where the connector gets its credentials; a TokenRefresher, seen from here. */
@@ -43,6 +45,7 @@ export interface OpenConnectionOptions {
   /** How long it is until then in all. */
   connectTimeoutMs: number;
   listener?: ConnectListener;
+  clock: Clock;
 }
 
 /** A name that does not resolve is new for a moment, or wrong for good. */
@@ -90,9 +93,10 @@ export async function openConnection(
   client: KnexPgClient,
   options: OpenConnectionOptions,
 ): Promise<Client> {
-  const begin = performance.now();
+  const { clock } = options;
+  const begin = clock.monotonic();
   const tell = (error?: unknown) => {
-    const durationMs = performance.now() - begin;
+    const durationMs = clock.monotonic() - begin;
     options.listener?.onConnect({ durationMs, error });
   };
   try {
@@ -109,7 +113,7 @@ async function loginUntilDone(
   client: KnexPgClient,
   options: OpenConnectionOptions,
 ): Promise<Client> {
-  const { tokens, target, signal, listener } = options;
+  const { tokens, target, signal, listener, clock } = options;
   let refused = false;
   let unknownSince: number | undefined;
 
@@ -124,8 +128,8 @@ async function loginUntilDone(
       if (REFUSALS.includes(fault.code)) listener?.onRefusedLogin(fault);
       if (MOVED.includes(fault.code)) await options.relocate?.(signal);
       if (fault.code === 'database-unknown-host') {
-        unknownSince ??= performance.now();
-        const unknownForMs = performance.now() - unknownSince;
+        unknownSince ??= clock.monotonic();
+        const unknownForMs = clock.monotonic() - unknownSince;
         throw unknownForMs > UNKNOWN_HOST_PATIENCE_MS
           ? fault.as('database-host-missing')
           : fault;
@@ -137,20 +141,34 @@ async function loginUntilDone(
       const renewed = tokens.reject(token, target.user);
       throw renewed ? fault : fault.as(fault.code, SECOND_LOGIN_DELAY_MS);
     }
-  }, signal);
+  }, options);
 }
 
-async function login(
+function login(
   client: KnexPgClient,
   token: string,
-  { target, createSocket, signal, connectTimeoutMs }: OpenConnectionOptions,
+  options: OpenConnectionOptions,
 ): Promise<Client> {
+  const { clock, signal, connectTimeoutMs } = options;
+  const timeoutMs = loginTimeoutMs(connectTimeoutMs);
+  return attempt(until => loginOnce(client, token, until, options), {
+    clock,
+    signal,
+    timeoutMs,
+  });
+}
+
+async function loginOnce(
+  client: KnexPgClient,
+  token: string,
+  signal: AbortSignal,
+  { target, createSocket }: OpenConnectionOptions,
+): Promise<Client> {
+  if (signal.aborted) throw outOfTime(target);
   const socket = createSocket();
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
-  const timer = setTimeout(giveUp, loginTimeoutMs(connectTimeoutMs));
   try {
-    if (signal.aborted) throw outOfTime(target);
     const connection = createConnection(client, token, socket);
     await connection.connect();
     forgetPassword(connection);
@@ -165,7 +183,6 @@ async function login(
     socket.destroy();
     throw error;
   } finally {
-    clearTimeout(timer);
     signal.removeEventListener('abort', giveUp);
   }
 }

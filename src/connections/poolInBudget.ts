@@ -7,6 +7,7 @@ import type {
 import { boundGoodbye } from './deadConnections';
 import type { TokenSource } from './openConnection';
 import { wireOf } from './pgWire';
+import type { Clock } from '../time/clock';
 import type { PooledClient } from './pooledClient';
 
 export interface PoolInBudgetOptions {
@@ -15,6 +16,7 @@ export interface PoolInBudgetOptions {
   /** For whom connections are opened. */
   owner: string;
   tokens: TokenSource;
+  clock: Clock;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface PoolInBudgetOptions {
 export function keepToBudget(
   client: PooledClient,
   open: (signal: AbortSignal) => Promise<Client>,
-  { budget, owner, tokens }: PoolInBudgetOptions,
+  { budget, owner, tokens, clock }: PoolInBudgetOptions,
 ): () => typeof open {
   if (!budget) return () => open;
   const { pool } = client;
@@ -41,7 +43,7 @@ export function keepToBudget(
       (tokens.usable ? pool.free : []).map(({ resource, timestamp }) => ({
         since: timestamp,
         release: releases.get(resource)!,
-        close: () => closeIdle(resource),
+        close: () => closeIdle(resource, clock),
       })),
   };
   budget.join(member);
@@ -81,9 +83,9 @@ export function keepToBudget(
 }
 
 /** Knex asks for this mark before it hands a connection out. */
-function closeIdle(connection: Client): void {
+function closeIdle(connection: Client, clock: Clock): void {
   Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
-  boundGoodbye(connection);
+  boundGoodbye(connection, clock);
   // Not awaited: its place is free when the socket is closed.
   connection.end().catch(() => {});
 }

@@ -4,7 +4,8 @@ import { tokenOfDatabricksCli } from './databricksCli';
 import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
 import { idTokenInFile, idTokenOfGithub } from './idToken';
 import { exchangeClientSecret, exchangeIdToken } from './oauth';
-import { CutShort, oneAttempt } from '../time/oneAttempt';
+import type { Clock } from '../time/clock';
+import { CutShort, oneAttempt } from './oneAttempt';
 import { RequestSubject } from './workspaceErrors';
 
 /**
@@ -19,6 +20,7 @@ export interface TokenRequest {
   subject: Omit<RequestSubject, 'action' | 'surface'>;
   /** Where tokens come from with `external`. */
   external?: LakebaseWorkspaceTokenService;
+  clock: Clock;
   signal: AbortSignal;
 }
 
@@ -43,7 +45,7 @@ export async function getAccessToken(
 }
 
 async function tokenOf(request: TokenRequest): Promise<Credential> {
-  const { settings, signal } = request;
+  const { settings } = request;
   switch (settings.method) {
     case 'oauth-m2m':
       return exchangeClientSecret(
@@ -60,17 +62,14 @@ async function tokenOf(request: TokenRequest): Promise<Credential> {
     case 'github-oidc':
       return exchangeIdToken(request, await idTokenOfGithub(request, settings));
     case 'databricks-cli':
-      return tokenOfDatabricksCli(settings, signal);
+      return tokenOfDatabricksCli(request, settings);
     case 'external':
       return externalToken(request);
   }
 }
 
-async function externalToken({
-  settings,
-  external,
-  signal,
-}: TokenRequest): Promise<Credential> {
+async function externalToken(request: TokenRequest): Promise<Credential> {
+  const { settings, external, clock } = request;
   const { token, expiresAt } = await oneAttempt(
     attempt =>
       orAborted(
@@ -78,9 +77,9 @@ async function externalToken({
         attempt,
       ),
     externalFailure,
-    signal,
+    request,
   );
-  const lifeMs = Number(expiresAt) - Date.now();
+  const lifeMs = Number(expiresAt) - clock.wall();
   if (typeof token !== 'string' || !(lifeMs > 0)) {
     throw new LakebaseError('workspace-reply-invalid', {
       message:

@@ -3,9 +3,10 @@ import { isError } from 'lodash';
 import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import { Credential } from '../tokenRefresher';
+import type { TokenRequest } from './accessToken';
 import { WorkspaceSettings } from './identity';
 import { loginCommand } from './identityTexts';
-import { CutShort, oneAttempt } from '../time/oneAttempt';
+import { CutShort, oneAttempt } from './oneAttempt';
 import { invalidReply, readReply } from './workspaceReply';
 
 type CliSettings = Extract<WorkspaceSettings, { method: 'databricks-cli' }>;
@@ -19,15 +20,15 @@ const OLD = /no such command|unknown (command|flag|shorthand)/i;
 
 /** A token of the user who is logged in to the Databricks CLI. */
 export async function tokenOfDatabricksCli(
+  request: TokenRequest,
   settings: CliSettings,
-  signal: AbortSignal,
 ): Promise<Credential> {
   const { command, profile, host } = settings;
   const whose = profile ? ['--profile', profile] : ['--host', host];
   const output = await oneAttempt(
     attempt => run(command, ['auth', 'token', ...whose], attempt),
     (error, cutShort) => failureOf(error, cutShort, settings),
-    signal,
+    request,
   );
   const action = `tell a token (${command} auth token)`;
   const { access_token, expiry } = readReply(
@@ -36,7 +37,7 @@ export async function tokenOfDatabricksCli(
     'The Databricks CLI',
     action,
   );
-  const lifeMs = Date.parse(expiry) - Date.now();
+  const lifeMs = Date.parse(expiry) - request.clock.wall();
   if (!(lifeMs > 0)) throw invalidReply('expiry', 'The Databricks CLI', action);
   return { token: access_token, lifeMs };
 }

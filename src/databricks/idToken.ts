@@ -33,7 +33,7 @@ export async function idTokenInFile({
 
 /** Asks GitHub Actions for a token of the job that this process runs in. */
 export async function idTokenOfGithub(
-  { subject, signal }: TokenRequest,
+  { subject, clock, signal }: TokenRequest,
   { requestUrl, requestToken, audience }: SettingsOf<'github-oidc'>,
 ): Promise<string> {
   const url = new URL(requestUrl);
@@ -53,6 +53,7 @@ export async function idTokenOfGithub(
       identityRemedy:
         "The job needs 'permissions: id-token: write', and must not have ended",
     },
+    clock,
     signal,
   });
   return readReply(githubReply, reply, 'GitHub', action).value;

@@ -50,6 +50,7 @@ export function identityRemedy(settings: WorkspaceSettings): string {
 export function federationRemedy(
   settings: WorkspaceSettings,
   idToken: string,
+  nowMs: number,
 ): string {
   const { clientId, identityKeys } = settings;
   const claims = claimsOf(idToken);
@@ -61,7 +62,7 @@ export function federationRemedy(
     .join(', ');
   return (
     `The id token of ${identityKeys} says ${said}` +
-    (expiresAtMs < Date.now() ? ', and has expired by our clock' : '') +
+    (expiresAtMs < nowMs ? ', and has expired by our clock' : '') +
     '. There must be a federation policy with this issuer, subject and ' +
     'audience, ' +
     (clientId

@@ -43,12 +43,16 @@ export function exchangeIdToken(
       subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
       ...(clientId && { client_id: clientId }),
     },
-    identityRemedy: federationRemedy(request.settings, idToken),
+    identityRemedy: federationRemedy(
+      request.settings,
+      idToken,
+      request.clock.wall(),
+    ),
   });
 }
 
 async function callTokenUrl(
-  { settings, subject, signal }: TokenRequest,
+  { settings, subject, clock, signal }: TokenRequest,
   exchange: {
     action: string;
     surface: 'client' | 'exchange';
@@ -74,6 +78,7 @@ async function callTokenUrl(
       surface,
       ...(identityRemedy && { identityRemedy }),
     },
+    clock,
     signal,
   });
   const parsed = readReply(oauthReply, reply, host, action);

@@ -30,8 +30,7 @@ export interface WorkspaceOptions {
   endpointKey: string;
   /** Asked-for life of a database credential; the platform's without it. */
   credentialLifetimeMs?: number;
-  /** By which the access token ages: the system's without it. */
-  clock?: Clock;
+  clock: Clock;
 }
 
 const credentialReply = z.object({
@@ -117,6 +116,7 @@ export class Workspace {
       token,
       Date.parse(expire_time ?? expiration_time ?? ''),
       serverTimeMs,
+      this.#options.clock.wall(),
     );
     if (!(lifeMs > 0)) throw invalidReply('expire_time', host, action);
     return { token, lifeMs };
@@ -167,6 +167,7 @@ export class Workspace {
       const settings = this.#options.settings();
       return workspaceRequest({
         ...request,
+        clock: this.#options.clock,
         host: settings.host,
         headers: {
           authorization: `Bearer ${token}`,
@@ -212,6 +213,7 @@ export class Workspace {
       settings,
       subject: this.#subject(settings),
       external: this.#options.external,
+      clock: this.#options.clock,
       signal,
     });
   }
@@ -248,9 +250,10 @@ function remainingLifeMs(
   token: string,
   expiresAtMs: number,
   serverTimeMs: number | undefined,
+  nowMs: number,
 ): number {
   if (serverTimeMs !== undefined) return expiresAtMs - serverTimeMs;
-  const byClock = expiresAtMs - Date.now();
+  const byClock = expiresAtMs - nowMs;
   return Math.min(byClock, lifeInToken(token) ?? byClock);
 }
 

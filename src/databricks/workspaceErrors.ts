@@ -165,6 +165,8 @@ export function refusalOf(
   response: { status: number; headers: Headers },
   body: string,
   subject: RequestSubject,
+  /** By our clock, for a reply that does not tell its own time. */
+  nowMs: number,
 ): LakebaseError {
   const { errorCode, references } = readErrorBody(body);
   const rules = RULES.filter(
@@ -185,7 +187,7 @@ export function refusalOf(
         rule?.remedy(subject) ??
         `Check ${subject.hostKey} (${subject.workspaceHost}): it may be no Databricks workspace`
       }`,
-      retryAfterMs: retryAfterMs(response.headers),
+      retryAfterMs: retryAfterMs(response.headers, nowMs),
     },
   );
 }
@@ -218,14 +220,14 @@ function readErrorBody(body: string): {
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/;
 
 /** `Retry-After` is in seconds or an HTTP date. */
-function retryAfterMs(headers: Headers): number | undefined {
+function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
   const value = headers.get('retry-after') ?? '';
   let ms: number | undefined;
   if (/^\d+$/.test(value)) {
     ms = Number(value) * 1000;
   } else if (HTTP_DATE.test(value)) {
     const date = headers.get('date');
-    ms = Date.parse(value) - (date ? Date.parse(date) : Date.now());
+    ms = Date.parse(value) - (date ? Date.parse(date) : nowMs);
   }
   return ms !== undefined && ms >= 0
     ? Math.min(ms, RETRY_AFTER_CAP_MS)

@@ -1,5 +1,6 @@
 import { LakebaseError, TLS_FAULT } from '../errors';
-import { CutShort, oneAttempt } from '../time/oneAttempt';
+import type { Clock } from '../time/clock';
+import { CutShort, oneAttempt } from './oneAttempt';
 import { refusalOf, RequestSubject } from './workspaceErrors';
 
 export interface WorkspaceRequest {
@@ -10,6 +11,7 @@ export interface WorkspaceRequest {
   headers: Record<string, string>;
   body?: string;
   subject: RequestSubject;
+  clock: Clock;
   signal?: AbortSignal;
 }
 
@@ -34,7 +36,7 @@ export async function workspaceRequest(
     });
   }
   if (!response.ok) {
-    throw refusalOf(response, body, request.subject);
+    throw refusalOf(response, body, request.subject, request.clock.wall());
   }
   const date = Date.parse(response.headers.get('date') ?? '');
   return {
@@ -58,7 +60,7 @@ function attempt(
       return { response, body: await response.text() };
     },
     (error, cutShort) => failureOf(error, cutShort, request),
-    request.signal,
+    request,
   );
 }
 

@@ -52,7 +52,8 @@ export class LocalProxy {
   async close(): Promise<void> {
     const over = new Promise(resolve => this.#server.close(resolve));
     this.#sessions.forEach(session => session.finish());
-    await withPatience(Promise.all([over, this.#upstream.close()]));
+    const closed = Promise.all([over, this.#upstream.close()]);
+    await withPatience(closed, this.#options.clock);
     this.#sessions.forEach(session => session.cutOff());
     this.#upstream.cutOff();
   }
@@ -62,6 +63,7 @@ export class LocalProxy {
       client,
       upstream: this.#upstream,
       patienceMs: this.#options.connectTimeoutMs,
+      clock: this.#options.clock,
       knowsKey: key => [...this.#sessions].some(other => other.isKnownBy(key)),
     });
     this.#sessions.add(session);

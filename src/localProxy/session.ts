@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { LakebaseError } from '../errors';
+import type { Clock } from '../time/clock';
 import { Relay } from './relay';
 import type { Upstream } from './upstream';
 import {
@@ -17,6 +18,7 @@ export interface SessionOptions {
   upstream: Upstream;
   /** How long a client may take for its first words. */
   patienceMs: number;
+  clock: Clock;
   /** Whether a session with this key is being served. */
   knowsKey: (cancelKey: Buffer) => boolean;
 }
@@ -63,9 +65,11 @@ export class Session {
 
   /** What a client wants of its session; a cancel request wants none. */
   async #readStartup(): Promise<StartupParameters | undefined> {
-    const { patienceMs, knowsKey, upstream } = this.#options;
-    const silence = setTimeout(() => this.#client.destroy(), patienceMs);
-    silence.unref();
+    const { patienceMs, knowsKey, upstream, clock } = this.#options;
+    const stopWaiting = clock.schedule(
+      () => this.#client.destroy(),
+      patienceMs,
+    );
     try {
       for (;;) {
         const { code, body } = await readPacket(this.#client);
@@ -84,7 +88,7 @@ export class Session {
         }
       }
     } finally {
-      clearTimeout(silence);
+      stopWaiting();
     }
   }
 

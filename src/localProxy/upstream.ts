@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import { Attempts } from '../time/attempts';
+import type { Clock } from '../time/clock';
 import type { ConnectionBudget } from '../connections/connectionBudget';
 import type { EndpointAddress } from '../connections/endpointAddress';
 import {
@@ -35,16 +36,18 @@ export interface UpstreamOptions {
   listener?: ConnectListener;
   /** Login name, for when the configuration has none. */
   defaultUser: () => string | Promise<string>;
+  clock: Clock;
 }
 
 /** Opens sessions on the endpoint for the clients of the local proxy. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   readonly #sockets = new Set<Socket>();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#attempts = new Attempts(options.clock);
   }
 
   /**
@@ -81,7 +84,8 @@ export class Upstream {
     startup: StartupParameters,
     signal: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens, connection, connectTimeoutMs, listener } = this.#options;
+    const { tokens, connection, connectTimeoutMs, listener, clock } =
+      this.#options;
     const address = connection.host ? undefined : this.#options.address;
     const { settings, createSocket } = this.#settings(target);
     const client = await openConnection(
@@ -94,6 +98,7 @@ export class Upstream {
         signal,
         connectTimeoutMs,
         listener,
+        clock,
       },
     );
     return client as GuestClient;

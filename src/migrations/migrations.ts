@@ -1,17 +1,18 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
 import { isNil } from 'lodash';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ConnectionTarget } from '../connections/postgresFaults';
+import type { Clock } from '../time/clock';
 
 export interface MigrationOptions {
   /** How long to wait for the migrations of another process. */
   patienceMs: number;
   target: ConnectionTarget;
   logger: LoggerService;
+  clock: Clock;
 }
 
 /** A number of our own: advisory locks are shared by all of a database. */
@@ -110,16 +111,16 @@ function makeTables(schemaName: string | undefined, tableName: string): string {
 async function inTurn(
   migrate: () => Promise<unknown>,
   lockTable: string,
-  { patienceMs, target, logger }: MigrationOptions,
+  { patienceMs, target, logger, clock }: MigrationOptions,
 ): Promise<unknown> {
-  const begin = performance.now();
+  const begin = clock.monotonic();
   const place = `database ${escapeIdentifier(target.database)}`;
   for (let waiting = false; ; waiting = true) {
     try {
       return await migrate();
     } catch (error) {
       if (!isLocked(error)) throw error;
-      if (performance.now() - begin > patienceMs) {
+      if (clock.monotonic() - begin > patienceMs) {
         error.message +=
           `. If no other process migrates ${place}, then one was killed while ` +
           `it did. Run there: DELETE FROM ${lockTable}; ` +
@@ -132,7 +133,7 @@ async function inTurn(
         `Waiting for another process to migrate ${place} (${lockTable})`,
       );
     }
-    await sleep(POLL_INTERVAL_MS);
+    await clock.pause(POLL_INTERVAL_MS);
   }
 }
 

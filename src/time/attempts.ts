@@ -1,9 +1,16 @@
 import { LakebaseError } from '../errors';
+import { attempt, type Cut } from './attempt';
+import type { Clock } from './clock';
 
 /** Bounds operations in time, and ends all that are under way at shutdown. */
 export class Attempts {
-  readonly #running = new Map<AbortController, Promise<unknown>>();
-  #stopped = false;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /**
    * Runs an operation that ends when its signal aborts.
@@ -17,37 +24,39 @@ export class Attempts {
     timeoutMs: number,
     operation: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.#stopped) throw shuttingDown(purpose);
-    const attempt = new AbortController();
-    let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      attempt.abort();
-    }, timeoutMs);
-    const outcome = operation(attempt.signal);
-    this.#running.set(attempt, outcome);
+    if (this.stopped) throw shuttingDown(purpose);
+    const outcome = attempt(
+      operation,
+      { clock: this.#clock, timeoutMs, signal: this.#stopping.signal },
+      (error, cut) => this.#explain(purpose, timeoutMs, error, cut),
+    );
+    this.#running.add(outcome);
     try {
       return await outcome;
-    } catch (error) {
-      if (this.#stopped) throw shuttingDown(purpose);
-      const final = error instanceof LakebaseError && error.permanent;
-      throw timedOut && !final ? tooSlow(purpose, timeoutMs, error) : error;
     } finally {
-      clearTimeout(timer);
-      this.#running.delete(attempt);
+      this.#running.delete(outcome);
     }
   }
 
   get stopped(): boolean {
-    return this.#stopped;
+    return this.#stopping.signal.aborted;
   }
 
   /** Aborts what is under way, waits for its end, and refuses what comes later. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    const outcomes = [...this.#running.values()];
-    for (const attempt of this.#running.keys()) attempt.abort();
-    await Promise.allSettled(outcomes);
+    this.#stopping.abort();
+    await Promise.allSettled(this.#running);
+  }
+
+  #explain(
+    purpose: string,
+    timeoutMs: number,
+    error: unknown,
+    cut: Cut | undefined,
+  ): unknown {
+    if (this.stopped) return shuttingDown(purpose);
+    const final = error instanceof LakebaseError && error.permanent;
+    return cut && !final ? tooSlow(purpose, timeoutMs, error) : error;
   }
 }
 

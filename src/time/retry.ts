@@ -1,9 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isPermanent, LakebaseError } from '../errors';
+import type { Clock } from './clock';
 
 /** Full jitter over 0.25, 0.5, 1, 2, 4, 4, ... s: a wake-up takes 0.3 to 5 s. */
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_CAP_MS = 4_000;
+
+export interface RetryOptions {
+  clock: Clock;
+  /** Ends it. */
+  signal: AbortSignal;
+}
 
 /**
  * Tries until the operation succeeds, fails for good, or `signal` aborts.
@@ -13,7 +19,7 @@ const BACKOFF_CAP_MS = 4_000;
  */
 export async function retry<T>(
   operation: () => Promise<T>,
-  signal: AbortSignal,
+  { clock, signal }: RetryOptions,
 ): Promise<T> {
   let last: unknown;
   for (let attempt = 0; ; attempt++) {
@@ -25,10 +31,10 @@ export async function retry<T>(
       last = error;
     }
     const backoffMs =
-      Math.random() *
+      clock.random() *
       Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
     const askedMs = (last as LakebaseError).retryAfterMs ?? 0;
-    await sleep(backoffMs + askedMs, undefined, { signal }).catch(() => {
+    await clock.pause(backoffMs + askedMs, signal).catch(() => {
       throw last;
     });
   }

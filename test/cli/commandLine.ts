@@ -9,6 +9,7 @@ import type { Emulator } from '../../emulator';
 import type { Result } from '../../src/cli/doctor/check';
 import { run } from '../../src/cli/program';
 import type { Terminal } from '../../src/cli/terminal';
+import { systemClock } from '../../src/time/clock';
 import { lakebaseConfig } from '../support/lakebase';
 
 export interface Outcome {
@@ -20,7 +21,7 @@ export interface Outcome {
 /** Runs the command as the shell would, in this process. */
 export async function commandLine(
   args: string[],
-  surroundings: Partial<Pick<Terminal, 'env' | 'interactive' | 'colored'>> = {},
+  surroundings: Partial<Omit<Terminal, 'out' | 'error'>> = {},
 ): Promise<Outcome> {
   const said = { stdout: '', stderr: '' };
   const exitCode = await run(args, {
@@ -29,6 +30,7 @@ export async function commandLine(
     interactive: false,
     colored: false,
     env: {},
+    clock: systemClock,
     ...surroundings,
   });
   return { exitCode, ...said };

@@ -4,6 +4,8 @@ import {
   openConnection,
   type KnexPgClient,
 } from '../../src/connections/openConnection';
+import { SECOND } from '../../testbed/durations';
+import { FakeClock } from '../../testbed/fakeClock';
 
 const target = {
   host: 'ep-misspelt.database.example.com',
@@ -30,8 +32,8 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
   } as KnexPgClient;
   const giveUp = new AbortController();
   const sockets: Socket[] = [];
-  let nowMs = 0;
-  jest.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const clock = new FakeClock();
+  clock.skipsPauses = true;
 
   const failure = openConnection(client, {
     tokens: {
@@ -43,13 +45,14 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
     },
     target,
     createSocket: () => {
-      nowMs += secondsBetweenAttempts * 1_000;
+      clock.block(secondsBetweenAttempts * SECOND);
       sockets.push(unresolvedSocket());
       if (sockets.length === attempts) giveUp.abort();
       return sockets.at(-1)!;
     },
     signal: giveUp.signal,
     connectTimeoutMs: 60_000,
+    clock,
   });
   const error = await failure.then(
     () => undefined,
@@ -57,8 +60,6 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
   );
   return { error, attempts: sockets.length };
 }
-
-afterEach(() => jest.restoreAllMocks());
 
 describe('an endpoint whose name does not resolve', () => {
   it('is tried again for a moment, for the name may be new', async () => {

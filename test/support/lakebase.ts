@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import {
   coreServices,
   createServiceFactory,
@@ -25,10 +26,12 @@ export interface LogLine {
 }
 
 /** A logger that keeps what it is told, at every level. */
-export function keepingLogger(): { logger: LoggerService; lines: LogLine[] } {
+export function keepingLogger() {
   const lines: LogLine[] = [];
+  const told = new EventEmitter();
   const at = (level: LogLine['level']) => (message: string) => {
     lines.push({ level, message });
+    told.emit('line');
   };
   const logger: LoggerService = {
     error: at('error'),
@@ -37,7 +40,15 @@ export function keepingLogger(): { logger: LoggerService; lines: LogLine[] } {
     debug: at('debug'),
     child: () => logger,
   };
-  return { logger, lines };
+  /** Resolves with the first line like this, which may be there already. */
+  const logged = async (pattern: RegExp): Promise<LogLine> => {
+    for (;;) {
+      const line = lines.find(({ message }) => pattern.test(message));
+      if (line) return line;
+      await once(told, 'line');
+    }
+  };
+  return { logger, lines, logged };
 }
 
 /** The same, as the root logger of a backend. */
@@ -56,6 +67,8 @@ export interface TestLakebase {
   forPlugin(pluginId: string): DatabaseService;
   getClient(pluginId: string): Promise<Knex>;
   lines: LogLine[];
+  /** Resolves with the first line like this, which may be there already. */
+  logged(pattern: RegExp): Promise<LogLine>;
   /** What comes before the first plugin. */
   prepareForBypassing(): Promise<void>;
   /** What a backend's start and shutdown would run. */
@@ -85,7 +98,7 @@ export function startLakebase(
   surroundings: Surroundings = {},
 ): TestLakebase {
   const { installed = [], env = {}, clock } = surroundings;
-  const { logger, lines } = keepingLogger();
+  const { logger, lines, logged } = keepingLogger();
   const onStartup: (() => void | Promise<void>)[] = [];
   const onShutdown: (() => void | Promise<void>)[] = [];
   const lakebase = Lakebase.create({
@@ -104,6 +117,7 @@ export function startLakebase(
     forPlugin: pluginId => lakebase.forPlugin(pluginId)!,
     getClient: pluginId => lakebase.forPlugin(pluginId)!.getClient(),
     lines,
+    logged,
     prepareForBypassing: () => lakebase.prepareForBypassing(),
     announce: async () => {
       for (const hook of onStartup) await hook();

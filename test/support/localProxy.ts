@@ -9,6 +9,7 @@ import { ConnectionBudget } from '../../src/connections/connectionBudget';
 import { EndpointAddress } from '../../src/connections/endpointAddress';
 import { LocalProxy } from '../../src/localProxy/localProxy';
 import { socketPath } from '../../src/localProxy/socketFile';
+import { type Clock, systemClock } from '../../src/time/clock';
 import { TokenRefresher } from '../../src/tokenRefresher';
 import { keepingLogger } from './lakebase';
 import { workspaceOf } from './workspaces';
@@ -24,16 +25,24 @@ export interface TestProxyOptions {
   role?: string;
   connectTimeoutMs?: number;
   budget?: ConnectionBudget;
+  clock?: Clock;
 }
 
 /** A local proxy to the emulator, without the rest of the module. */
 export async function startProxy(
   emulator: Emulator,
-  { directory, role, connectTimeoutMs = 20_000, budget }: TestProxyOptions,
+  {
+    directory,
+    role,
+    connectTimeoutMs = 20_000,
+    budget,
+    clock = systemClock,
+  }: TestProxyOptions,
 ): Promise<TestProxy> {
   const workspace = workspaceOf(emulator, { endpoint: emulator.endpoint });
   const tokens = new TokenRefresher({
     mint: signal => workspace.mintCredential(signal),
+    clock,
   });
   const address = { directory, port: 5432 };
   const proxy = new LocalProxy({
@@ -50,9 +59,11 @@ export async function startProxy(
     address: new EndpointAddress({
       find: () => workspace.findHost(),
       findAgain: signal => workspace.findHost(signal),
+      clock,
     }),
     defaultUser: () => emulator.servicePrincipal.clientId,
     logger: keepingLogger().logger,
+    clock,
   });
   await proxy.listen();
   tokens.start();

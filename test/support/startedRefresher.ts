@@ -1,3 +1,4 @@
+import { systemClock } from '../../src/time/clock';
 import { LakebaseError } from '../../src/errors';
 import { TokenRefresher } from '../../src/tokenRefresher';
 
@@ -11,6 +12,7 @@ const busy = new LakebaseError('workspace-busy', {
 const say = () => console.log(`minting ${minting}`);
 
 new TokenRefresher({
+  clock: systemClock,
   mint: () =>
     minting === 'works'
       ? Promise.resolve({ token: 'a token', lifeMs: 3_600_000 })

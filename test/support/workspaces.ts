@@ -6,6 +6,7 @@ import {
   type WorkspaceOptions,
 } from '../../src/databricks/workspace';
 import { LakebaseError } from '../../src/errors';
+import { systemClock } from '../../src/time/clock';
 import { appConfig, type Env } from './appConfig';
 import { everythingIn } from './everythingIn';
 
@@ -29,6 +30,7 @@ export const workspaceFrom = (
     settings,
     endpoint: ENDPOINT,
     endpointKey: 'backend.database.lakebase.endpoint',
+    clock: systemClock,
     ...options,
   });
 

@@ -3,6 +3,7 @@ import { Config } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import { DATABASE_KEY, LAKEBASE_KEY } from '../../config/config';
 import { EndpointUse, readEndpoints } from '../../config/endpoints';
+import type { Clock } from '../../time/clock';
 import { EndpointAccess } from '../endpointAccess';
 import { readConfig } from '../readConfig';
 import { Check, Examination, Finding, ok, Result } from './check';
@@ -27,6 +28,7 @@ export interface DiagnoseOptions {
   /** As given to the backend with `--config`. */
   configFiles: string[];
   env: Record<string, string | undefined>;
+  clock: Clock;
   replicas: number;
   otherPlugins?: number;
 }
@@ -56,7 +58,7 @@ export async function* diagnose(
   let accesses: EndpointAccess[];
   try {
     rootConfig = await readConfig(options.configFiles);
-    accesses = accessesOf(rootConfig, options.env);
+    accesses = accessesOf(rootConfig, options);
   } catch (error) {
     yield { check: CONFIGURATION, ...failureOf(error) };
     for (const check of [...CHECKS.map(({ title }) => title), SEARCH_ENGINE]) {
@@ -73,11 +75,11 @@ export async function* diagnose(
 
 function accessesOf(
   rootConfig: Config,
-  env: DiagnoseOptions['env'],
+  { env, clock }: DiagnoseOptions,
 ): EndpointAccess[] {
   const uses = readEndpoints(rootConfig, env);
   if (uses.length > 0) {
-    return uses.map(use => new EndpointAccess(rootConfig, use));
+    return uses.map(use => new EndpointAccess(rootConfig, use, clock));
   }
   throw new InputError(
     `No plugin is on Lakebase. Set ${DATABASE_KEY}.client to pg, and ` +

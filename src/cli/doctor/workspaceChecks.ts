@@ -1,5 +1,7 @@
 import { InputError } from '@backstage/errors';
 import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from '../../errors';
+import { attempt } from '../../time/attempt';
+import type { Clock } from '../../time/clock';
 import { Check, Finding, ok } from './check';
 
 /** One attempt in all, as long as one of the backend's own. */
@@ -24,26 +26,30 @@ interface Probe {
   clockAheadMs?: number;
 }
 
-async function probe(host: string, hostKey: string): Promise<Probe> {
-  try {
-    const sentAt = Date.now();
-    const response = await fetch(host + PROBE_PATH, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    const halfWay = (sentAt + Date.now()) / 2;
-    await response.body?.cancel();
-    const date = Date.parse(response.headers.get('date') ?? '');
-    return {
-      status: response.status,
-      // Half a second is what a Date lacks on the average.
-      clockAheadMs: Number.isNaN(date) ? undefined : halfWay - date - 500,
-    };
-  } catch (error) {
-    const { cause, message } = error as Error & { cause?: { code?: string } };
-    throw new InputError(unreachable(host, hostKey, cause?.code ?? message));
-  }
-}
+const probe = (host: string, hostKey: string, clock: Clock): Promise<Probe> =>
+  attempt(
+    async signal => {
+      const sentAt = clock.wall();
+      const url = host + PROBE_PATH;
+      const response = await fetch(url, { redirect: 'manual', signal });
+      const halfWay = (sentAt + clock.wall()) / 2;
+      await response.body?.cancel();
+      const date = Date.parse(response.headers.get('date') ?? '');
+      return {
+        status: response.status,
+        // Half a second is what a Date lacks on the average.
+        clockAheadMs: Number.isNaN(date) ? undefined : halfWay - date - 500,
+      };
+    },
+    { clock, timeoutMs: PROBE_TIMEOUT_MS },
+    (error, cut) => {
+      const { cause, message } = error as Error & { cause?: { code?: string } };
+      const reason = cut
+        ? `no answer within ${PROBE_TIMEOUT_MS / 1000} s`
+        : (cause?.code ?? message);
+      return new InputError(unreachable(host, hostKey, reason));
+    },
+  );
 
 const unreachable = (host: string, hostKey: string, code: string) =>
   TLS_FAULT.test(code)
@@ -59,7 +65,7 @@ export const workspaceCheck: Check = {
   needs: [],
   async run({ access }) {
     const { value: host, source } = access.use.config.workspaceHost;
-    const { status, clockAheadMs } = await probe(host, source);
+    const { status, clockAheadMs } = await probe(host, source, access.clock);
     if (status >= 300 && status < 400) {
       throw new InputError(
         `${host} answers with a redirect (HTTP ${status}), which is not ` +
