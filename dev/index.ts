@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../testbed/arguments';
 import { runOnce, runUntilInterrupted } from './demo';
 
 const USAGE = `Usage: npm start [-- --once]
@@ -11,30 +11,14 @@ LAKEBASE_ENDPOINT are set, otherwise on an emulator with a Postgres of its own.
   --help  print this
 `;
 
-function readArgs() {
-  try {
-    const { values } = parseArgs({
-      options: { once: { type: 'boolean' }, help: { type: 'boolean' } },
-    });
-    return values;
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    process.exit(2);
-  }
-}
-
-const { once, help } = readArgs();
-if (help) {
-  console.log(USAGE);
-} else {
-  // Backstage and its configuration go by the folder that npm start runs in.
-  process.chdir(join(__dirname, '..'));
-  (once ? runOnce() : runUntilInterrupted()).then(
-    // As Backstage does when it has stopped: plugins leave timers behind.
-    () => process.exit(0),
-    error => {
-      console.error('[demo] Failed:', error);
-      process.exit(1);
-    },
-  );
-}
+const { once } = readOptions(USAGE, { once: { type: 'boolean' } });
+// Backstage and its configuration go by the folder that npm start runs in.
+process.chdir(join(__dirname, '..'));
+(once ? runOnce() : runUntilInterrupted()).then(
+  // As Backstage does when it has stopped: plugins leave timers behind.
+  () => process.exit(0),
+  error => {
+    console.error('[demo] Failed:', error);
+    process.exit(1);
+  },
+);

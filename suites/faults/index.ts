@@ -3,14 +3,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { mapValues, some, uniq } from 'lodash';
+import { readOptions } from '../../testbed/arguments';
 import { page, type Row } from './page';
 import type { Shown } from './peers';
 import { replicaTable } from './replicas';
 import { FAULTS, type Fault } from './table';
-import { runTests, type TestResults } from './tests';
+import { readReport, runTests, type TestResults } from './tests';
 import { runWithNode22 } from '../../testbed/node22';
 
 const PAGE = join(__dirname, '..', '..', 'docs', 'faults.md');
+
+const USAGE = `Usage: npm run faults [-- --report <file>]
+
+Tests each fault, puts the peers through those that they can be put through,
+and writes docs/faults.md.
+
+  --report  what \`npm test -- --json --outputFile=<file>\` has written, so that
+            no test runs again
+  --help    print this
+`;
 
 /** What the tests of a fault came to. */
 function resultOf(
@@ -26,7 +37,10 @@ function resultOf(
   return passed ? 'survived' : 'FAILED';
 }
 
-async function runAll(folder: string): Promise<Record<string, Row[]>> {
+async function runAll(
+  folder: string,
+  given: string | undefined,
+): Promise<Record<string, Row[]>> {
   const peers = join(folder, 'peers.json');
   const code = await runWithNode22(join(__dirname, 'peers.ts'), [peers]);
   if (code !== 0) throw new Error(`The peers ended with exit code ${code}`);
@@ -40,7 +54,9 @@ async function runAll(folder: string): Promise<Record<string, Row[]>> {
       .flat()
       .map(({ file }) => file),
   );
-  const results = await runTests(files, join(folder, 'tests.json'));
+  const report = given ?? join(folder, 'tests.json');
+  if (!given) await runTests(files, report);
+  const results = await readReport(report);
   return mapValues(FAULTS, faults =>
     faults.map(fault => ({
       ...fault,
@@ -60,10 +76,10 @@ function complaints(rows: Row[]): string[] {
   ]);
 }
 
-async function main(): Promise<void> {
+async function main(report: string | undefined): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'lakebase-faults-'));
   try {
-    const groups = await runAll(folder);
+    const groups = await runAll(folder, report);
     const prettier = await resolveConfig(PAGE);
     const text = await format(page(groups, await replicaTable()), {
       ...prettier,
@@ -80,5 +96,6 @@ async function main(): Promise<void> {
   }
 }
 
+const { report } = readOptions(USAGE, { report: { type: 'string' } });
 // Not awaited: a failure ends the process with its stack.
-void main();
+void main(report);

@@ -23,7 +23,7 @@ export type TestResults = Map<string, TestResult[]>;
 export async function runTests(
   files: string[],
   outputFile: string,
-): Promise<TestResults> {
+): Promise<void> {
   const jest = spawn(
     process.execPath,
     [
@@ -36,7 +36,11 @@ export async function runTests(
     { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] },
   );
   await once(jest, 'exit');
-  const report = JSON.parse(await readFile(outputFile, 'utf8')) as Report;
+}
+
+/** @throws when Jest wrote no such report. */
+export async function readReport(file: string): Promise<TestResults> {
+  const report = JSON.parse(await readFile(file, 'utf8')) as Report;
   return new Map(
     report.testResults.map(({ name, assertionResults }) => [
       relative(TESTS, name).replace(/\.test\.ts$/, ''),

@@ -14,7 +14,7 @@ import {
   type PostgresServer,
 } from '../../emulator';
 import { Lakebase } from '../../src/lakebase';
-import { keepingLogger } from '../../test/support/lakebase';
+import { silentLogger } from '../../testbed/silence';
 
 const STOCK_USER = 'stock_backstage';
 
@@ -134,7 +134,7 @@ export function filledIn<T extends JsonValue>(value: T, side: Side): T {
 }
 
 const startStock: Side['start'] = (rootConfig, rootLifecycle) => {
-  const { logger } = keepingLogger();
+  const logger = silentLogger;
   const manager = DatabaseManager.fromConfig(rootConfig, {
     rootLogger: logger,
     rootLifecycle,
@@ -145,10 +145,9 @@ const startStock: Side['start'] = (rootConfig, rootLifecycle) => {
 };
 
 const startOurs: Side['start'] = (rootConfig, lifecycle) => {
-  const { logger } = keepingLogger();
   const lakebase = Lakebase.create({
     rootConfig,
-    logger,
+    logger: silentLogger,
     lifecycle,
     metadata: { getInstalledPlugins: () => Promise.resolve([]) },
     env: {},

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { inspect, parseArgs } from 'node:util';
+import { inspect } from 'node:util';
+import { failUsage, readOptions } from '../../testbed/arguments';
 import { onInterruption } from '../../testbed/signals';
 import { MAX_SEED } from './dice';
 import { say } from './journal';
@@ -22,30 +23,21 @@ const MIN_MINUTES = 2;
 
 const OUTPUT_TO_SHOW = 10_000;
 
-function readArgs() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        minutes: { type: 'string', default: '10' },
-        seed: { type: 'string' },
-        log: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    });
-    if (values.help) return undefined;
-    const minutes = Number(values.minutes);
-    if (!(minutes >= MIN_MINUTES)) {
-      throw new Error(`--minutes takes a number from ${MIN_MINUTES} on`);
-    }
-    const seed = Number(values.seed ?? Math.ceil(Math.random() * MAX_SEED));
-    if (!Number.isInteger(seed) || seed < 1 || seed > MAX_SEED) {
-      throw new Error(`--seed takes a whole number from 1 to ${MAX_SEED}`);
-    }
-    return { minutes, seed, log: values.log };
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    process.exit(2);
+function readSoakOptions(): SoakOptions {
+  const values = readOptions(USAGE, {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string' },
+    log: { type: 'string' },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes >= MIN_MINUTES)) {
+    failUsage(USAGE, `--minutes takes a number from ${MIN_MINUTES} on`);
   }
+  const seed = Number(values.seed ?? Math.ceil(Math.random() * MAX_SEED));
+  if (!Number.isInteger(seed) || seed < 1 || seed > MAX_SEED) {
+    failUsage(USAGE, `--seed takes a whole number from 1 to ${MAX_SEED}`);
+  }
+  return { minutes, seed, log: values.log };
 }
 
 /** Backstage's whole log, when it is what has ended. */
@@ -69,6 +61,4 @@ async function main(options: SoakOptions) {
   }
 }
 
-const args = readArgs();
-if (args) void main(args);
-else console.log(USAGE);
+void main(readSoakOptions());

@@ -2,7 +2,7 @@ import { DatabaseManager } from '@backstage/backend-defaults/database';
 import { ConfigReader } from '@backstage/config';
 import type { Contender } from './contender';
 import { connectionOf, poolOf, separateKnexes } from './knexDatabase';
-import { lifecycleOf, silentLogger } from './silence';
+import { lifecycleOf, silentLogger } from '../silence';
 
 /** What a Backstage backend has without us, on a password that never changes. */
 export const backstageStatic: Contender = {

@@ -3,7 +3,7 @@ import { omit } from 'lodash';
 import { Lakebase } from '../../src/lakebase';
 import type { Contender } from './contender';
 import { connectionOf, knexDatabase, poolOf } from './knexDatabase';
-import { lifecycleOf, silentLogger } from './silence';
+import { lifecycleOf, silentLogger } from '../silence';
 
 /** This package, without the rest of a backend. */
 export const lakebaseModule: Contender = {
