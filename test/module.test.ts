@@ -12,7 +12,7 @@ import {
   lakebaseConfig,
   lakebaseTests,
 } from './support/lakebase';
-import { testPostgres } from './support/postgres';
+import { postgresOfWorker } from '../testbed/postgresOfWorker';
 
 const start = lakebaseTests();
 
@@ -79,7 +79,7 @@ describe('backend.add(lakebase)', () => {
   });
 
   it('stays out of the way without the block', async () => {
-    const { host, port, user, password } = testPostgres();
+    const { host, port, user, password } = postgresOfWorker();
     const { plugin, seen } = databaseUser();
     const rootConfig = mockServices.rootConfig.factory({
       data: {
@@ -161,7 +161,7 @@ describe('backend.add(lakebase)', () => {
 
   it('leaves a plugin with lakebase: false to the stock service', async () => {
     const emulator = await start.emulator();
-    const { host, port, user, password } = testPostgres();
+    const { host, port, user, password } = postgresOfWorker();
     const { rootLogger, rootConfig } = services(emulator, {
       plugin: {
         probe: {
@@ -200,7 +200,7 @@ describe('backend.add(lakebase)', () => {
   it('puts single plugins on Lakebase, without a block for all', async () => {
     const emulator = await start.emulator();
     const { connection, lakebase } = databaseConfig(emulator);
-    const { host, port, user, password } = testPostgres();
+    const { host, port, user, password } = postgresOfWorker();
     const { rootLogger } = keepingRootLogger();
     const rootConfig = mockServices.rootConfig.factory({
       data: {

@@ -1,8 +1,6 @@
 /**
  * Shows that the emulator is close enough to Lakebase for Databricks' own
- * driver, unchanged. The driver needs Node 22:
- *
- *   npx -y node@22 --import tsx suites/databricks-driver/index.ts
+ * driver, unchanged. The driver needs Node 22.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -3,11 +3,11 @@ import {
   type Emulator,
   type EmulatorOptions,
 } from '../../emulator';
-import { testPostgres } from './postgres';
+import { postgresOfWorker } from '../../testbed/postgresOfWorker';
 
 /** An emulator on the Postgres of this worker. */
 export async function startTestEmulator(
   options: Partial<EmulatorOptions> = {},
 ): Promise<Emulator> {
-  return startEmulator({ postgres: testPostgres(), ...options });
+  return startEmulator({ postgres: postgresOfWorker(), ...options });
 }

@@ -1,5 +1,5 @@
 import { pick } from 'lodash';
-import type { PostgresServer } from '../../emulator';
+import type { PostgresServer } from '../emulator';
 
 /** Workers inherit the environment, and nothing else. */
 const VARIABLE = 'LAKEBASE_TEST_SERVERS';
@@ -10,8 +10,10 @@ export function handToWorkers(servers: PostgresServer[]): void {
   );
 }
 
+export const hasServers = () => process.env[VARIABLE] !== undefined;
+
 /** The server of this worker, which no other one uses. */
-export function testPostgres(): PostgresServer {
+export function postgresOfWorker(): PostgresServer {
   const servers = JSON.parse(process.env[VARIABLE]!) as PostgresServer[];
   const server = servers[Number(process.env.JEST_WORKER_ID) - 1];
   if (!server) {
