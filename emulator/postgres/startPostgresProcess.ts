@@ -3,14 +3,18 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { PostgresServer } from './postgresServer';
+import type { PostgresOptions } from './startPostgres';
 
 /**
  * Starts Postgres under a process of its own that Ctrl-C does not reach: it
  * ends Postgres and removes its folders once this process is gone or calls
  * `stop`, so that whoever is connected here can shut down first.
  */
-export async function startPostgresProcess(): Promise<PostgresServer> {
-  const keeper = fork(join(__dirname, 'postgresKeeper.ts'), {
+export async function startPostgresProcess(
+  options: PostgresOptions = {},
+): Promise<PostgresServer> {
+  const args = [JSON.stringify(options)];
+  const keeper = fork(join(__dirname, 'postgresKeeper.ts'), args, {
     execArgv: ['--import', pathToFileURL(require.resolve('tsx')).href],
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

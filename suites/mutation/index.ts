@@ -75,7 +75,7 @@ async function main(names: string[]): Promise<void> {
   const unknown = names.find(name => !(name in GROUPS));
   if (unknown) failUsage(USAGE, `There is no group '${unknown}'`);
   const chosen = names.length > 0 ? names : Object.keys(GROUPS);
-  const server = await startPostgresProcess();
+  const server = await startPostgresProcess({ inMemory: true });
   handToWorkers([server]);
   const run = async () => {
     for (const name of chosen) await mutate(name);

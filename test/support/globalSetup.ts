@@ -14,7 +14,9 @@ export default async function globalSetup({ maxWorkers }: Config) {
 
   // In processes of their own, so that an aborted run leaves no server behind.
   const servers = await Promise.all(
-    Array.from({ length: Number(maxWorkers) }, () => startPostgresProcess()),
+    Array.from({ length: Number(maxWorkers) }, () =>
+      startPostgresProcess({ inMemory: true }),
+    ),
   );
   globalThis.testServers = servers;
   handToWorkers(servers);
