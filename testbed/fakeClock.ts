@@ -51,7 +51,8 @@ export class FakeClock implements Clock {
         reject(signal.reason as Error);
       });
       this.#events.emit('pause');
-      if (this.skipsPauses) void this.advance(delayMs);
+      // A timer takes a millisecond at least.
+      if (this.skipsPauses) void this.advance(Math.max(1, delayMs));
     });
   }
 

@@ -70,8 +70,14 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   const { listener, connectTimeoutMs } = options;
   const open = (signal: AbortSignal) =>
     openConnection(client, {
-      ...{ tokens, target, createSocket, relocate, signal, listener },
-      ...{ connectTimeoutMs, clock },
+      tokens,
+      target,
+      createSocket,
+      relocate,
+      signal,
+      connectTimeoutMs,
+      listener,
+      clock,
     });
   const openInBudget = keepToBudget(client, open, options);
   client.acquireRawConnection = async () => {
