@@ -1,4 +1,6 @@
-import { REFUSALS, RefusalKind } from '../../emulator';
+import type { JsonObject } from '@backstage/types';
+import { type Emulator, REFUSALS, RefusalKind } from '../../emulator';
+import { FakeClock } from '../../testbed/fakeClock';
 import {
   killSessions,
   lakebaseTests,
@@ -6,6 +8,13 @@ import {
 } from '../support/lakebase';
 
 const start = lakebaseTests();
+
+/** Tries again without a pause, up to `connectTimeout` on its own clock. */
+function startLakebase(emulator: Emulator, overrides: JsonObject) {
+  const clock = new FakeClock();
+  clock.skipsPauses = true;
+  return start.lakebase(emulator, overrides, { clock });
+}
 const schemaMode = { pluginDivisionMode: 'schema' };
 
 /** Every way that the platform is known to say this. */
@@ -21,7 +30,7 @@ describe.each<RefusalKind>(['expired', 'revoked'])('a credential %s', kind => {
     async (_, variant) => {
       const emulator = await start.emulator();
       emulator.gateway.variant = { [kind]: variant, revoked: variant };
-      const lakebase = start.lakebase(emulator, schemaMode);
+      const lakebase = startLakebase(emulator, schemaMode);
       const knex = await lakebase.getClient('catalog');
 
       emulator.gateway.revokeTokens();
@@ -41,7 +50,7 @@ describe('a missing role', () => {
       const emulator = await start.emulator();
       const stranger = await emulator.addServicePrincipal({ role: false });
       emulator.gateway.variant = { missingRole: variant };
-      const lakebase = start.lakebase(emulator, {
+      const lakebase = startLakebase(emulator, {
         ...schemaMode,
         lakebase: { workspace: { ...stranger } },
       });
@@ -65,7 +74,7 @@ describe('a user that is not the identity', () => {
       const emulator = await start.emulator();
       await emulator.createRole('somebody_else');
       emulator.gateway.variant = { wrongIdentity: variant };
-      const lakebase = start.lakebase(emulator, {
+      const lakebase = startLakebase(emulator, {
         ...schemaMode,
         connection: { user: 'somebody_else' },
       });
@@ -90,7 +99,7 @@ describe.each<RefusalKind>(['notYetValid', 'keyUnknown'])(
       async (_, variant) => {
         const emulator = await start.emulator();
         emulator.gateway.refuseNext(kind, { times: 1, variant });
-        const lakebase = start.lakebase(emulator, schemaMode);
+        const lakebase = startLakebase(emulator, schemaMode);
 
         const knex = await lakebase.getClient('catalog');
 
@@ -114,7 +123,7 @@ describe.each<RefusalKind>([
     async (_, variant) => {
       const emulator = await start.emulator();
       emulator.gateway.refuseNext(kind, { times: 3, variant });
-      const lakebase = start.lakebase(emulator, schemaMode);
+      const lakebase = startLakebase(emulator, schemaMode);
 
       const knex = await lakebase.getClient('catalog');
 
@@ -129,7 +138,7 @@ describe.each<RefusalKind>([
     async (_, variant) => {
       const emulator = await start.emulator();
       emulator.gateway.refuseNext(kind, { times: Infinity, variant });
-      const lakebase = start.lakebase(emulator, {
+      const lakebase = startLakebase(emulator, {
         ...schemaMode,
         lakebase: { connectTimeout: { seconds: 1 } },
       });
@@ -152,7 +161,7 @@ describe.each<RefusalKind>(['plaintext', 'noSni'])(
       async (_, variant) => {
         const emulator = await start.emulator();
         emulator.gateway.refuseNext(kind, { times: Infinity, variant });
-        const lakebase = start.lakebase(emulator, schemaMode);
+        const lakebase = startLakebase(emulator, schemaMode);
 
         const failure = lakebase.getClient('catalog');
 
@@ -171,10 +180,10 @@ describe('a waking endpoint', () => {
     'is waited for (%s)',
     async manner => {
       const emulator = await start.emulator();
-      const lakebase = start.lakebase(emulator, schemaMode);
+      const lakebase = startLakebase(emulator, schemaMode);
       const knex = await lakebase.getClient('catalog');
 
-      await emulator.gateway.suspend({ wakeDelayMs: 1_000, while: manner });
+      await emulator.gateway.suspend({ wakeDelayMs: 50, while: manner });
 
       await knex.raw('select 1');
       expect(emulator.controlPlane.count('credentials')).toBe(1);
