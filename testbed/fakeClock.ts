@@ -6,6 +6,8 @@ interface Timer {
   callback: () => void;
   /** On the monotonic clock, as in Node. */
   dueAt: number;
+  /** Counts up with each timer. */
+  number: number;
 }
 
 /** Time and chance that stand still until a test moves them. */
@@ -21,6 +23,7 @@ export class FakeClock implements Clock {
   skipsPauses = false;
   #wall = Date.parse('2026-01-01T00:00:00Z');
   #monotonic = 0;
+  #timersSet = 0;
   readonly #plans = new Set<Timer>();
   readonly #bounds = new Set<Timer>();
   readonly #pauses = new Set<Timer>();
@@ -60,7 +63,7 @@ export class FakeClock implements Clock {
     // As in Node: whole milliseconds, and so perhaps a little early.
     const wholeMs = Math.trunc(delayMs) || 1;
     const dueAt = this.#monotonic + Math.min(wholeMs, this.longestTimerMs);
-    const timer = { callback, dueAt };
+    const timer = { callback, dueAt, number: ++this.#timersSet };
     timers.add(timer);
     return () => timers.delete(timer);
   }
@@ -75,19 +78,24 @@ export class FakeClock implements Clock {
     if (this.#pauses.size === 0) await once(this.#events, 'pause');
   }
 
-  /** Lets time pass, and everything happen that happens meanwhile. */
+  /**
+   * Lets time pass, and everything happen that happens meanwhile. What begins
+   * meanwhile and takes real time, such as a mint, has none to take here: its
+   * bounds count from the end on.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.#monotonic + ms;
+    const before = this.#timersSet;
     for (;;) {
       await settle();
-      const timer = this.#earliest();
+      const timer = this.#earliest(before);
       if (!timer || timer.dueAt > end) break;
 
-      this.#pass(Math.max(0, timer.dueAt - this.#monotonic));
+      this.#passTo(timer.dueAt, before);
       for (const timers of this.#all) timers.delete(timer);
       timer.callback();
     }
-    this.#pass(Math.max(0, end - this.#monotonic));
+    this.#passTo(end, before);
   }
 
   /** The machine sleeps: only the wall clock goes on. */
@@ -105,14 +113,24 @@ export class FakeClock implements Clock {
     this.#pass(ms);
   }
 
-  #earliest(): Timer | undefined {
+  /** Of all timers but the bounds that were set later than this one. */
+  #earliest(last: number): Timer | undefined {
     return this.#all
       .flatMap(timers => [...timers])
+      .filter(timer => timer.number <= last || !this.#bounds.has(timer))
       .sort((a, b) => a.dueAt - b.dueAt)[0];
   }
 
   get #all(): Set<Timer>[] {
     return [this.#plans, this.#bounds, this.#pauses];
+  }
+
+  #passTo(time: number, last: number): void {
+    const ms = Math.max(0, time - this.#monotonic);
+    for (const bound of this.#bounds) {
+      if (bound.number > last) bound.dueAt += ms;
+    }
+    this.#pass(ms);
   }
 
   #pass(ms: number): void {

@@ -10,7 +10,6 @@ import { liveThrough, mintAnswered } from '../support/liveThrough';
 import { passedOn } from '../support/passedOn';
 import { HOUR, MINUTE, SECOND } from '../../testbed/durations';
 import { ScriptedServer } from '../support/scriptedServer';
-import { fakeOnly } from '../support/workspaces';
 
 const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };
@@ -59,9 +58,12 @@ describe('the workspace does not mint', () => {
     await liveThrough(emulator, clock, 2 * HOUR);
 
     // The only one in the pool is taken.
-    const another = knex.raw('select 1').then();
-    await expect(another).rejects.toMatchObject({ code: 'connect-timeout' });
-    await expect(another).rejects.toThrow(/HTTP 503/);
+    const another = expect(knex.raw('select 1')).rejects.toMatchObject({
+      code: 'connect-timeout',
+      message: expect.stringContaining('HTTP 503') as string,
+    });
+    await liveThrough(emulator, clock, SECOND);
+    await another;
     await expect(transaction.raw('select 1')).resolves.toBeDefined();
     await transaction.commit();
     await expect(knex.raw('select 1')).resolves.toBeDefined();
@@ -148,10 +150,7 @@ describe('the workspace takes the call and never answers', () => {
   beforeEach(async () => {
     server = await ScriptedServer.start();
   });
-  afterEach(async () => {
-    jest.useRealTimers();
-    await server.stop();
-  });
+  afterEach(() => server.stop());
 
   it('and is hung up on and asked again, while the credential in memory serves', async () => {
     const emulator = await start.emulator();
@@ -164,12 +163,10 @@ describe('the workspace takes the call and never answers', () => {
     const knex = await lakebase.getClient('catalog');
     const taken = new Promise<void>(resolve => (server.api = () => resolve()));
 
-    fakeOnly('timeouts');
     await passTime(emulator, clock, 26 * MINUTE);
     await taken;
-    jest.advanceTimersByTime(10 * SECOND);
+    await clock.advance(10 * SECOND);
     await mintAnswered(clock);
-    jest.useRealTimers();
     await server.idle();
 
     await killSessions(emulator, knex);
@@ -186,12 +183,15 @@ describe('the workspace takes the call and never answers', () => {
     controlPlane.answer('credentials', { hang: true });
     const dialled = jest.fn();
     gateway.on('connection', dialled);
-    const lakebase = start.lakebase(emulator, impatient);
+    const clock = new FakeClock();
+    const lakebase = start.lakebase(emulator, impatient, { clock });
+    const asked = controlPlane.once('credentials', 'received');
 
     const plugins = Array.from({ length: 50 }, (_, i) => `plugin${i}`);
-    const outcomes = await Promise.allSettled(
-      plugins.map(id => lakebase.getClient(id)),
-    );
+    const ended = Promise.allSettled(plugins.map(id => lakebase.getClient(id)));
+    await asked;
+    await clock.advance(SECOND);
+    const outcomes = await ended;
 
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({
