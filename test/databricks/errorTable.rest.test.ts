@@ -5,6 +5,8 @@ import { stringifyError } from '@backstage/errors';
 import type { JsonObject } from '@backstage/types';
 import type { Emulator, Fault, Route } from '../../emulator';
 import { checkAtStart, refusalOf } from '../support/appConfig';
+import { SECOND } from '../../testbed/durations';
+import { FakeClock } from '../../testbed/fakeClock';
 import { cureAfter } from '../support/cureAfter';
 import { lakebaseTests } from '../support/lakebase';
 import { failureOf, workspaceOf } from '../support/workspaces';
@@ -29,9 +31,21 @@ const impatient = (lakebase: JsonObject = {}) =>
   inSchemas({ connectTimeout: { seconds: 1 }, ...lakebase });
 
 /** What the operator reads when a plugin gets no database. */
-async function adviceFrom(emulator: Emulator, settings: JsonObject) {
-  const lakebase = start.lakebase(emulator, settings);
-  const error = await failureOf(lakebase.getClient('catalog'), [
+async function adviceFrom(
+  emulator: Emulator,
+  settings: JsonObject,
+  waitsMs = 0,
+) {
+  const clock = new FakeClock();
+  const lakebase = start.lakebase(emulator, settings, { clock });
+  const client = lakebase.getClient('catalog');
+  // Handled below, and perhaps later than it fails.
+  client.catch(() => {});
+  if (waitsMs > 0) {
+    await lakebase.logged(/^Minting .* fails/);
+    await clock.advance(waitsMs);
+  }
+  const error = await failureOf(client, [
     emulator.servicePrincipal.clientSecret,
     'eyJ',
     SAID,
@@ -173,9 +187,13 @@ describe('a fault that passes by itself', () => {
   ])('is waited for: %s', async (_, fault) => {
     const emulator = await start.emulator();
     emulator.controlPlane.answer('credentials', fault, { times: 1 });
-    const lakebase = start.lakebase(emulator, inSchemas());
+    const clock = new FakeClock();
+    const lakebase = start.lakebase(emulator, inSchemas(), { clock });
 
-    const knex = await lakebase.getClient('catalog');
+    const client = lakebase.getClient('catalog');
+    await lakebase.logged(/^Minting .* fails/);
+    await clock.advance(5 * SECOND);
+    const knex = await client;
 
     await expect(knex.raw('select 1')).resolves.toBeDefined();
     expect(emulator.controlPlane.count('credentials')).toBe(2);
@@ -217,7 +235,7 @@ describe('a fault that passes by itself', () => {
     const emulator = await start.emulator();
     emulator.controlPlane.answer('credentials', fault);
 
-    const said = await adviceFrom(emulator, impatient());
+    const said = await adviceFrom(emulator, impatient(), SECOND);
 
     expect(cureAfter(cause, said)).toMatch(cure);
     expect(said).toContain('could be minted in time');
@@ -231,9 +249,12 @@ describe('a fault that passes by itself', () => {
     const headers = { 'Retry-After': value() };
     emulator.controlPlane.answer('credentials', { status: 429, headers });
 
-    // Without it, the second attempt comes within 1 s of the first.
-    const connectTimeout = { seconds: 2 };
-    const said = await adviceFrom(emulator, impatient({ connectTimeout }));
+    const connectTimeout = { seconds: 59 };
+    const said = await adviceFrom(
+      emulator,
+      impatient({ connectTimeout }),
+      59 * SECOND,
+    );
 
     expect(cureAfter('HTTP 429', said)).toMatch(AGAIN);
     expect(emulator.controlPlane.count('credentials')).toBe(1);
@@ -251,7 +272,7 @@ describe('a workspace that does not answer', () => {
     });
     const workspace = { host: 'https://dbc-misspelt.example.com' };
 
-    const said = await adviceFrom(emulator, impatient({ workspace }));
+    const said = await adviceFrom(emulator, impatient({ workspace }), SECOND);
 
     expect(cureAfter(`(${code})`, said)).toMatch(NETWORK);
   });
@@ -260,7 +281,7 @@ describe('a workspace that does not answer', () => {
     const emulator = await start.emulator();
     const workspace = { host: `http://127.0.0.1:${await closedPort()}` };
 
-    const said = await adviceFrom(emulator, impatient({ workspace }));
+    const said = await adviceFrom(emulator, impatient({ workspace }), SECOND);
 
     expect(cureAfter('(ECONNREFUSED)', said)).toMatch(NETWORK);
   });
