@@ -1,3 +1,6 @@
+import { MINUTE } from '../../testbed/durations';
+import { FakeClock, passTime } from '../../testbed/fakeClock';
+import { liveThrough } from '../support/liveThrough';
 import {
   killSessions,
   lakebaseTests,
@@ -5,6 +8,20 @@ import {
 } from '../support/lakebase';
 
 const start = lakebaseTests();
+
+/** A portal that has used its database, at the beginning of a credential. */
+async function startPortal() {
+  const emulator = await start.emulator();
+  const clock = new FakeClock();
+  const lakebase = start.lakebase(
+    emulator,
+    { pluginDivisionMode: 'schema' },
+    { clock },
+  );
+  const knex = await lakebase.getClient('catalog');
+  return { emulator, clock, knex };
+}
+
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `p${i}`);
 
 describe('the life of a credential', () => {
@@ -22,15 +39,10 @@ describe('the life of a credential', () => {
   });
 
   it('serves new connections after a rotation, with the new credential', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 6_000 });
-    const lakebase = start.lakebase(emulator, {
-      pluginDivisionMode: 'schema',
-      lakebase: { maxConnectionAge: { seconds: 1 } },
-    });
-    const knex = await lakebase.getClient('catalog');
+    const { emulator, clock, knex } = await startPortal();
     const [{ tokenId: first }] = emulator.gateway.logins;
 
-    await emulator.controlPlane.once('credentials');
+    await liveThrough(emulator, clock, 30 * MINUTE);
     await killSessions(emulator, knex);
     await knex.raw('select 1');
 
@@ -39,9 +51,7 @@ describe('the life of a credential', () => {
   });
 
   it('does not end connections or transactions that are open', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 2_000 });
-    const lakebase = start.lakebase(emulator, { pluginDivisionMode: 'schema' });
-    const knex = await lakebase.getClient('catalog');
+    const { emulator, clock, knex } = await startPortal();
 
     await knex.transaction(async tx => {
       const pid = async () =>
@@ -51,10 +61,8 @@ describe('the life of a credential', () => {
           )
         ).rows[0].pid;
       const before = await pid();
-      // Two rotations later the credential of this session has expired.
-      await emulator.controlPlane.once('credentials');
-      await emulator.controlPlane.once('credentials');
-      await emulator.controlPlane.once('credentials');
+      await liveThrough(emulator, clock, 90 * MINUTE);
+      expect(emulator.controlPlane.count('credentials')).toBe(4);
       expect(await pid()).toBe(before);
     });
     expect(emulator.gateway.logins).toHaveLength(1);
@@ -68,13 +76,11 @@ describe('the life of a credential', () => {
   ] as const)(
     'outlasts a control plane that %s while the credential is valid',
     async (_, fault) => {
-      const emulator = await start.emulator({ credentialLifeMs: 6_000 });
-      const lakebase = start.lakebase(emulator, {
-        pluginDivisionMode: 'schema',
-      });
-      const knex = await lakebase.getClient('catalog');
+      const { emulator, clock, knex } = await startPortal();
       emulator.controlPlane.answer('credentials', fault);
-      await emulator.controlPlane.once('credentials', 'received');
+      const asked = emulator.controlPlane.once('credentials', 'received');
+      await passTime(emulator, clock, 30 * MINUTE);
+      await asked;
 
       await killSessions(emulator, knex);
       await queryInParallel(knex, 5);

@@ -1,4 +1,8 @@
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { MINUTE, SECOND } from '../../testbed/durations';
+import { FakeClock } from '../../testbed/fakeClock';
+import { liveThrough } from '../support/liveThrough';
 import {
   killSessions,
   lakebaseTests,
@@ -24,24 +28,19 @@ describe('a pool', () => {
   });
 
   it('keeps idle connections while no credential could open new ones', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 2_000 });
-    const lakebase = start.lakebase(emulator, {
-      ...schemaMode,
-      knexConfig: {
-        pool: { idleTimeoutMillis: 4_000, reapIntervalMillis: 50 },
-      },
-      lakebase: { maxConnectionAge: { seconds: 1 } },
-    });
+    const emulator = await start.emulator();
+    const clock = new FakeClock();
+    const pool = { idleTimeoutMillis: 50, reapIntervalMillis: 10 };
+    const settings = { ...schemaMode, knexConfig: { pool } };
+    const lakebase = start.lakebase(emulator, settings, { clock });
     const knex = await lakebase.getClient('catalog');
-    const before = emulator.gateway.logins.length;
     emulator.controlPlane.answer('credentials', { status: 503 });
-    // By its third failure the credential has lived its 2 seconds.
-    const failures = async (count: number) => {
-      for (let i = 0; i < count; i++) {
-        await emulator.controlPlane.once('credentials');
-      }
-    };
-    await failures(5);
+    const transaction = await knex.transaction();
+    await liveThrough(emulator, clock, 65 * MINUTE);
+    const before = emulator.gateway.logins.length;
+    await transaction.commit();
+    // Knex looks for idle connections by the system's clock, and tells nobody.
+    await setTimeout(200);
 
     await knex.raw('select 1');
 
@@ -51,17 +50,19 @@ describe('a pool', () => {
 
   it('replaces a connection past maxConnectionAge when it is next used', async () => {
     const emulator = await start.emulator();
-    const lakebase = start.lakebase(emulator, {
-      ...schemaMode,
-      lakebase: { maxConnectionAge: { seconds: 1 } },
-    });
+    const clock = new FakeClock();
+    const lakebase = start.lakebase(emulator, schemaMode, { clock });
     const knex = await lakebase.getClient('catalog');
 
-    await knex.raw('select pg_sleep(1.1)');
+    // The default is 45 min, less up to a tenth.
+    await liveThrough(emulator, clock, 40 * MINUTE);
+    await knex.raw('select 1');
+    expect(emulator.gateway.logins).toHaveLength(1);
+    await liveThrough(emulator, clock, 5 * MINUTE);
     await knex.raw('select 1');
 
     expect(emulator.gateway.logins).toHaveLength(2);
-    expect(emulator.controlPlane.count('credentials')).toBe(1);
+    expect(emulator.gateway.refusals).toEqual([]);
   });
 
   it('answers the next query after all its connections were killed', async () => {
@@ -93,9 +94,12 @@ describe('a pool', () => {
   it('waits for a credential through an outage and then goes on', async () => {
     const emulator = await start.emulator();
     emulator.controlPlane.answer('credentials', { status: 503 }, { times: 3 });
-    const lakebase = start.lakebase(emulator, schemaMode);
+    const clock = new FakeClock();
+    const lakebase = start.lakebase(emulator, schemaMode, { clock });
 
-    const knex = await lakebase.getClient('catalog');
+    const client = lakebase.getClient('catalog');
+    await liveThrough(emulator, clock, 20 * SECOND);
+    const knex = await client;
 
     await expect(knex.raw('select 1')).resolves.toBeDefined();
     expect(emulator.controlPlane.count('credentials')).toBe(4);
