@@ -141,9 +141,13 @@ export class ConnectionBudget {
     return Math.max(0, this.#waiters.get(owner)!.length - surplus);
   }
 
+  #neededByAll(): number {
+    return sum([...this.#waiters.keys()].map(owner => this.#needed(owner)));
+  }
+
   #closeForWaiters(): void {
-    const needed = sum([...this.#waiters.keys()].map(id => this.#needed(id)));
-    while (needed > this.#closing.size) {
+    // Counted anew each time: a connection may close at once.
+    while (this.#neededByAll() > this.#closing.size) {
       const idle = [...this.#members]
         .flatMap(member => member.idle())
         .filter(({ release }) => this.#canClose(release));

@@ -1,0 +1,236 @@
+import { REFUSALS, type RefusalKind } from '../../emulator';
+import { connectFault } from '../../src/connections/postgresFaults';
+import { LakebaseError, type LakebaseErrorCode } from '../../src/errors';
+
+const HOST = 'ep-quiet-sun.database.example.com';
+const USER = '6f1c9a52-0000-4000-8000-000000000000';
+const DATABASE = 'backstage';
+const target = { host: HOST, port: 5432, user: USER, database: DATABASE };
+
+const failWith = (code: string, message: string) =>
+  Object.assign(new Error(message), { code });
+
+const classify = (code: string, message = 'Unknown to the table') =>
+  connectFault(failWith(code, message), target);
+
+describe('what the gateway says means', () => {
+  const meanings: Record<RefusalKind, LakebaseErrorCode> = {
+    expired: 'token-refused',
+    revoked: 'token-refused',
+    notAToken: 'token-refused',
+    wrongIdentity: 'token-refused',
+    notYetValid: 'token-refused',
+    keyUnknown: 'token-refused',
+    missingRole: 'role-missing',
+    externalAuthorization: 'external-authorization-failed',
+    plaintext: 'database-untrusted',
+    noSni: 'database-untrusted',
+    missingDatabase: 'database-missing',
+    startingUp: 'database-waking',
+    shuttingDown: 'database-waking',
+    handshakeTimeout: 'database-waking',
+    computeUnreachable: 'database-waking',
+    tooManyConnections: 'database-full',
+  };
+  const rows = Object.entries(REFUSALS).flatMap(([kind, variants]) =>
+    variants.map(({ code, message }): [string, string, LakebaseErrorCode] => [
+      code,
+      message(USER, DATABASE),
+      meanings[kind as RefusalKind],
+    ]),
+  );
+
+  it.each(rows)('%s %s: %s', (code, message, meaning) => {
+    expect(classify(code, message).code).toBe(meaning);
+  });
+});
+
+describe('an error is known by its code alone', () => {
+  it.each<[code: string, meaning: LakebaseErrorCode]>([
+    ['28000', 'token-refused'],
+    ['28P01', 'token-refused'],
+    ['3D000', 'database-missing'],
+    ['25006', 'database-read-only'],
+    ['42501', 'grant-missing'],
+    ['53300', 'database-full'],
+    ['57P01', 'database-waking'],
+    ['57P02', 'database-waking'],
+    ['57P03', 'database-waking'],
+    ['XX000', 'database-waking'],
+    ['08000', 'database-unreachable'],
+    ['08001', 'database-unreachable'],
+    ['08003', 'database-unreachable'],
+    ['08004', 'database-unreachable'],
+    ['08006', 'database-unreachable'],
+    ['ECONNREFUSED', 'database-unreachable'],
+    ['ECONNRESET', 'database-unreachable'],
+    ['EPIPE', 'database-unreachable'],
+    ['ETIMEDOUT', 'database-unreachable'],
+    ['EHOSTUNREACH', 'database-unreachable'],
+    ['ENETUNREACH', 'database-unreachable'],
+    ['EAI_AGAIN', 'database-unreachable'],
+    ['ENOTFOUND', 'database-unknown-host'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'database-untrusted'],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'database-untrusted'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'database-untrusted'],
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'database-untrusted'],
+    ['CERT_HAS_EXPIRED', 'database-untrusted'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'database-untrusted'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'database-untrusted'],
+    ['HOSTNAME_MISMATCH', 'database-untrusted'],
+    ['EPROTO', 'database-untrusted'],
+    ['42P01', 'database-error'],
+    ['08', 'database-unreachable'],
+    ['X08', 'database-error'],
+    ['', 'database-error'],
+  ])('%s: %s', (code, meaning) => {
+    expect(classify(code).code).toBe(meaning);
+  });
+});
+
+describe("an error without a code is known by pg's text", () => {
+  it.each<[text: string, meaning: LakebaseErrorCode]>([
+    ['Connection terminated unexpectedly', 'database-unreachable'],
+    ['timeout expired', 'database-unreachable'],
+    [
+      'There was an error establishing an SSL connection',
+      'database-unreachable',
+    ],
+    ['The server does not support SSL connections', 'database-untrusted'],
+    ['Something else', 'database-error'],
+  ])('%s: %s', (message, meaning) => {
+    expect(connectFault(new Error(message), target).code).toBe(meaning);
+  });
+});
+
+describe('a refusal names', () => {
+  const at = `${HOST}:5432`;
+
+  it.each<[code: string, message: string, named: string[]]>([
+    [
+      '28000',
+      'External authorization failed.',
+      [at, 'enable the endpoint', 'IP access list', 'private link'],
+    ],
+    [
+      '28000',
+      `role "${USER}" does not exist`,
+      [
+        'CREATE EXTENSION IF NOT EXISTS databricks_auth',
+        `databricks_create_role('${USER}', 'SERVICE_PRINCIPAL');`,
+      ],
+    ],
+    ['42501', 'unknown', [`"${USER}"`, `"${DATABASE}"`]],
+    [
+      '3D000',
+      'unknown',
+      [
+        at,
+        `"${DATABASE}"`,
+        'backend.database.connection.database',
+        'backend.database.prefix',
+        'backend.database.lakebase.adminDatabase',
+        'backend.database.ensureExists',
+      ],
+    ],
+    [
+      '25006',
+      'unknown',
+      [
+        at,
+        'backend.database.lakebase.endpoint',
+        'backend.database.connection.host',
+      ],
+    ],
+    [
+      '53300',
+      'unknown',
+      [at, 'backend.database.knexConfig.pool.max', 'capacity units'],
+    ],
+    [
+      'EPROTO',
+      'unknown',
+      [
+        at,
+        'no credential was sent',
+        'backend.database.connection.ssl.ca',
+        'NODE_EXTRA_CA_CERTS',
+        'backend.database.connection.ssl.servername',
+      ],
+    ],
+    [
+      '57P03',
+      'unknown',
+      [
+        at,
+        'starting up',
+        'in the workspace',
+        'backend.database.lakebase.connectTimeout',
+      ],
+    ],
+    [
+      '28P01',
+      'unknown',
+      [
+        at,
+        USER,
+        'backend.database.connection.user',
+        'application id',
+        'databricks_create_role',
+        'workspace of this endpoint',
+      ],
+    ],
+    [
+      'ENOTFOUND',
+      'unknown',
+      [HOST, 'backend.database.connection.host', 'restart'],
+    ],
+    ['ECONNREFUSED', 'unknown', [at, 'port 5432', 'firewall', 'private link']],
+    [
+      'XX000',
+      'unknown',
+      [at, 'internal error', 'backend.database.lakebase.connectTimeout'],
+    ],
+    ['42P01', 'unknown', [at, `"${DATABASE}"`, 'failed']],
+  ])('%s %s: what it takes to find and mend it', (code, message, named) => {
+    const said = classify(code, message).message;
+    for (const name of named) expect(said).toContain(name);
+  });
+
+  it('a person as a user, where the role of one is missing', () => {
+    const user = "jo.o'neil@example.com";
+    const refusal = failWith('28000', `role "${user}" does not exist`);
+
+    expect(connectFault(refusal, { ...target, user }).message).toContain(
+      `databricks_create_role('jo.o''neil@example.com', 'USER');`,
+    );
+  });
+
+  it('the role instead of the login, where statements run as that', () => {
+    const refusal = failWith('42501', 'unknown');
+    const role = 'backstage_owner';
+
+    expect(connectFault(refusal, { ...target, role }).message).toContain(
+      '"backstage_owner" lacks a right',
+    );
+  });
+});
+
+it('a role to run as that is missing is no missing login', () => {
+  const refusal = classify('22023', 'role "owner" does not exist');
+
+  expect(refusal.code).toBe('grant-missing');
+  expect(refusal.message).toContain('CREATE ROLE "owner" NOLOGIN;');
+});
+
+it('what has been explained before stays as it is', () => {
+  const error = new LakebaseError('stopped', { message: 'Shutting down' });
+
+  expect(connectFault(error, target)).toBe(error);
+});
+
+it('keeps the refusal as its cause', () => {
+  const refusal = failWith('53300', 'sorry, too many clients already');
+
+  expect(connectFault(refusal, target).cause).toBe(refusal);
+});
