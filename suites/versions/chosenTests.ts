@@ -5,13 +5,8 @@ import { preProcessFile } from 'typescript';
 /** As in `join(__dirname, '..', 'support', 'process.ts')`: a file that is forked. */
 const FORK = /\b__dirname,((?:\s*'[^']+',?)+)/g;
 
-/**
- * Needs the schemas of the plugins; or goes through so many words of Databricks
- * and Postgres, which no version of Knex or Backstage changes, that it would
- * take most of the time.
- */
-const LEFT_OUT =
-  /^test\/(cli\/|(.*\/)?(badSetups|configSchema|errorTable|identity|refusedLogins))/;
+/** Needs the schemas of the plugins. */
+const LEFT_OUT = /^test\/(cli\/|(.*\/)?(badSetups|configSchema))/;
 
 /** The plugins are not installed. */
 export const isPlugin = (name: string) =>
