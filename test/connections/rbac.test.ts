@@ -141,64 +141,59 @@ const schemaMode = {
   connection: { database: 'databricks_postgres' },
 };
 
+const OWNER = 'backstage_owner';
+
 describe.each([
-  ['database', {}, 'backstage_plugin_permission'],
-  ['schema', schemaMode, 'databricks_postgres'],
-])('RBAC with a %s per plugin', (_, mode: JsonObject, rbacDatabase) => {
-  it('decides by its policies, across rotations and a restart', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 12_000 });
-    const database = withLocalProxy(emulator, mode);
-    const first = await startBackend(database);
+  [
+    'a database of a shared owner',
+    { role: OWNER },
+    'backstage_plugin_permission',
+    OWNER,
+  ],
+  ['a schema', schemaMode, 'databricks_postgres', undefined],
+])(
+  'RBAC with %s for each plugin',
+  (_, mode: JsonObject, rbacDatabase, owner) => {
+    it('decides by its policies, across rotations and a restart', async () => {
+      const emulator = await start.emulator({ credentialLifeMs: 12_000 });
+      const { clientId } = emulator.servicePrincipal;
+      await emulator.createRole(OWNER, { attributes: 'CREATEDB' });
+      await emulator.query(`grant ${OWNER} to "${clientId}"`);
+      const database = withLocalProxy(emulator, mode);
+      const first = await startBackend(database);
 
-    await expect(first.isAllowed('create')).resolves.toBe('DENY');
-    await first.allow('creators', 'create');
-    await expect(first.isAllowed('create')).resolves.toBe('ALLOW');
+      await expect(first.isAllowed('create')).resolves.toBe('DENY');
+      await first.allow('creators', 'create');
+      await expect(first.isAllowed('create')).resolves.toBe('ALLOW');
+      await expect(ownersOfTables(emulator, rbacDatabase)).resolves.toEqual([
+        { tableowner: owner ?? clientId },
+      ]);
 
-    const before = loginsOfTypeOrm(emulator, rbacDatabase);
-    await emulator.controlPlane.once('credentials');
-    await emulator.gateway.dropConnections();
-    // The ends of its connections reach RBAC before a request does.
-    await first.request('health');
-    await first.allow('deleters', 'delete');
-    await expect(first.isAllowed('delete')).resolves.toBe('ALLOW');
-    const later = loginsOfTypeOrm(emulator, rbacDatabase);
-    expect(later.length).toBeGreaterThan(before.length);
-    expect(before).not.toContain(later.at(-1));
-    await first.stop();
-    await emulator.gateway.drained();
+      const before = loginsOfTypeOrm(emulator, rbacDatabase);
+      await emulator.controlPlane.once('credentials');
+      await emulator.gateway.dropConnections();
+      // The ends of its connections reach RBAC before a request does.
+      await first.request('health');
+      await first.allow('deleters', 'delete');
+      await expect(first.isAllowed('delete')).resolves.toBe('ALLOW');
+      const later = loginsOfTypeOrm(emulator, rbacDatabase);
+      expect(later.length).toBeGreaterThan(before.length);
+      expect(before).not.toContain(later.at(-1));
+      await first.stop();
+      await emulator.gateway.drained();
 
-    const second = await startBackend(database);
-    await expect(second.isAllowed('create')).resolves.toBe('ALLOW');
-    await expect(second.isAllowed('delete')).resolves.toBe('ALLOW');
-    await expect(second.isAllowed('update')).resolves.toBe('DENY');
-    // A database that was still to be made is all that was ever missing.
-    const refusals = emulator.gateway.refusals.map(({ code }) => code);
-    expect(refusals.filter(code => code !== '3D000')).toEqual([]);
-    await second.stop();
-    await emulator.gateway.drained();
-  });
-
-  it('leaves its tables to the shared owner', async () => {
-    const emulator = await start.emulator();
-    const { clientId } = emulator.servicePrincipal;
-    await emulator.createRole('backstage_owner', { attributes: 'CREATEDB' });
-    await emulator.query(`grant backstage_owner to "${clientId}"`);
-    const backend = await startBackend(
-      withLocalProxy(emulator, { ...mode, role: 'backstage_owner' }),
-    );
-
-    const owners = await emulator.query(
-      `select distinct tableowner from pg_tables
-        where schemaname not in ('pg_catalog', 'information_schema')
-          and tablename in ('casbin_rule', 'role-metadata')`,
-      [],
-      rbacDatabase,
-    );
-    expect(owners).toEqual([{ tableowner: 'backstage_owner' }]);
-    await backend.stop();
-    await emulator.gateway.drained();
-  });
-});
+      const second = await startBackend(database);
+      await expect(second.isAllowed('create')).resolves.toBe('ALLOW');
+      await expect(second.isAllowed('delete')).resolves.toBe('ALLOW');
+      await expect(second.isAllowed('update')).resolves.toBe('DENY');
+      // A database that was still to be made is all that was ever missing.
+      const refusals = emulator.gateway.refusals.map(({ code }) => code);
+      expect(refusals.filter(code => code !== '3D000')).toEqual([]);
+      await second.stop();
+      await emulator.gateway.drained();
+    });
+  },
+);
 
 describe('RBAC without the local proxy', () => {
   it('fails, after a warning that tells the remedy', async () => {
@@ -223,3 +218,13 @@ const loginsOfTypeOrm = ({ gateway }: Emulator, database: string) =>
   gateway.logins
     .filter(login => login.database === database && !login.applicationName)
     .map(({ tokenId }) => tokenId);
+
+/** Of what RBAC makes by either of its ways to connect. */
+const ownersOfTables = (emulator: Emulator, database: string) =>
+  emulator.query(
+    `select distinct tableowner from pg_tables
+      where schemaname not in ('pg_catalog', 'information_schema')
+        and tablename in ('casbin_rule', 'role-metadata')`,
+    [],
+    database,
+  );
