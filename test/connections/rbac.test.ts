@@ -186,9 +186,11 @@ describe.each([
       await expect(second.isAllowed('create')).resolves.toBe('ALLOW');
       await expect(second.isAllowed('delete')).resolves.toBe('ALLOW');
       await expect(second.isAllowed('update')).resolves.toBe('DENY');
-      // A database that was still to be made is all that was ever missing.
+      // A database that was still to be made is all that was ever missing; a
+      // login may have been under way when the connections were dropped above.
       const refusals = emulator.gateway.refusals.map(({ code }) => code);
-      expect(refusals.filter(code => code !== '3D000')).toEqual([]);
+      const expected = ['3D000', '57P01'];
+      expect(refusals.filter(code => !expected.includes(code))).toEqual([]);
       await second.stop();
       await emulator.gateway.drained();
     });
