@@ -10,7 +10,8 @@ export type { EndpointSettings } from './controlPlane/resources';
 export type { Route } from './controlPlane/routes';
 export type { ServicePrincipal, User } from './controlPlane/workspace';
 export type { SuspendOptions } from './gateway/compute';
-export type { Gateway, Login, RefusedLogin } from './gateway/gateway';
+export type { Gateway } from './gateway/gateway';
+export type { Login, RefusedLogin } from './gateway/logins';
 export {
   GITHUB_SUBJECT,
   type IdentityProvider,

@@ -1,4 +1,4 @@
-import { CustomErrorBase } from '@backstage/errors';
+import { CustomErrorBase, InputError } from '@backstage/errors';
 
 /**
  * What went wrong, as a word that code can decide on. `true` marks what passes
@@ -41,9 +41,29 @@ const PASSES_BY_ITSELF = {
 export type LakebaseErrorCode = keyof typeof PASSES_BY_ITSELF;
 
 /**
- * The one error of this package beside `InputError` for bad configuration. Its
- * message says what failed, which key or grant is behind it and what to do; it
- * never holds a token, a secret or a reply's body.
+ * What went wrong, in parts; whatever prints it puts them together.
+ *
+ * @public
+ */
+export interface Explanation {
+  /** What failed: a sentence without its full stop. */
+  problem: string;
+  /** What to do about it; introduces the statements, if there are any. */
+  remedy?: string;
+  /** SQL, commands or configuration to paste, complete and one by one. */
+  statements?: readonly string[];
+}
+
+/** An explanation as running text. */
+export function inWords({ problem, remedy, statements }: Explanation): string {
+  const pasted = statements?.length ? `: ${statements.join(' ')}` : '';
+  return (remedy ? `${problem}. ${remedy}` : problem) + pasted;
+}
+
+/**
+ * The error of this package for everything but bad configuration. It never
+ * holds a token, a secret or the body of a reply. Its message is the whole
+ * explanation, since that is what Backstage prints.
  *
  * @public
  */
@@ -52,27 +72,28 @@ export class LakebaseError extends CustomErrorBase {
   readonly code: LakebaseErrorCode;
   /** How long to wait before the next attempt at least, in milliseconds. */
   readonly retryAfterMs?: number;
-  /** Without what the base class adds of the cause. */
-  readonly #ownMessage: string;
+  readonly #explanation: Explanation;
 
   constructor(
     code: LakebaseErrorCode,
-    options: { message: string; cause?: unknown; retryAfterMs?: number },
+    explanation: Explanation,
+    options: { cause?: unknown; retryAfterMs?: number } = {},
   ) {
-    super(options.message, options.cause);
+    super(inWords(explanation), options.cause);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
-    this.#ownMessage = options.message;
+    this.#explanation = explanation;
+  }
+
+  /** The message in parts, without the cause. */
+  get explanation(): Explanation {
+    return this.#explanation;
   }
 
   /** The same failure, decided on in another way. */
   as(code: LakebaseErrorCode, retryAfterMs?: number): LakebaseError {
     const { cause } = this;
-    return new LakebaseError(code, {
-      message: this.#ownMessage,
-      cause,
-      retryAfterMs,
-    });
+    return new LakebaseError(code, this.#explanation, { cause, retryAfterMs });
   }
 
   /** False for what a retry may cure. */
@@ -80,6 +101,28 @@ export class LakebaseError extends CustomErrorBase {
     return !PASSES_BY_ITSELF[this.code];
   }
 }
+
+/** Bad configuration or usage: to Backstage an InputError like any other. */
+export class ConfigurationError extends InputError {
+  readonly #explanation: Explanation;
+
+  constructor(problem: string, remedy?: string, cause?: unknown) {
+    const explanation = { problem, remedy };
+    super(inWords(explanation), cause);
+    this.#explanation = explanation;
+  }
+
+  /** The message in parts, without the cause. */
+  get explanation(): Explanation {
+    return this.#explanation;
+  }
+}
+
+/** Any error in parts; others than ours have nothing but their message. */
+export const explanationOf = (error: unknown): Explanation =>
+  error instanceof LakebaseError || error instanceof ConfigurationError
+    ? error.explanation
+    : { problem: error instanceof Error ? error.message : String(error) };
 
 /** Whether waiting can't cure this error. Unknown errors count as permanent. */
 export function isPermanent(error: unknown): boolean {

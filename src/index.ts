@@ -5,7 +5,11 @@
  */
 
 export type { LakebaseWorkspaceTokenService } from './databricks/identity';
-export { LakebaseError, type LakebaseErrorCode } from './errors';
+export {
+  type Explanation as LakebaseExplanation,
+  LakebaseError,
+  type LakebaseErrorCode,
+} from './errors';
 export {
   lakebaseDatabaseServiceFactory,
   lakebaseFeatureLoader as default,

@@ -6,27 +6,21 @@ import {
   RootLifecycleService,
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
-import { isOnLakebase } from './config/activation';
-import { bypassingPluginsWarning } from './startupNotices/bypassingPlugins';
+import { LAKEBASE_KEY } from './config/keys';
 import {
-  changesFromStock,
-  divisionModeNote,
-} from './startupNotices/changesFromStock';
-import { type Clock, systemClock } from './time/clock';
-import {
-  LAKEBASE_KEY,
-  readMaxConnections,
-  readReadiness,
-} from './config/config';
+  type EndpointSettings,
+  readConfig,
+  type Settings,
+} from './config/readConfig';
 import { ConnectionBudget } from './connections/connectionBudget';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
-import { connectionsWarning } from './startupNotices/connectionLimits';
-import { readEndpoints } from './config/endpoints';
 import { LakebaseEndpoint } from './lakebaseEndpoint';
 import { observeBudget } from './metrics';
-import { readSkipMigrations } from './config/pluginDatabase';
 import { withCredentialCheck } from './readiness';
+import { warnOfBypassingPlugins } from './startupNotices/bypassingPlugins';
+import { warnOfConnections } from './startupNotices/connectionLimits';
 import { SEARCH, SearchEngineCheck } from './startupNotices/searchEngine';
+import { type Clock, systemClock } from './time/clock';
 
 export interface LakebaseOptions {
   rootConfig: Config;
@@ -45,77 +39,89 @@ export class Lakebase {
   /**
    * Reads the configuration and joins the lifecycle of the backend.
    *
-   * @throws InputError that names the key and the remedy.
+   * @throws ConfigurationError that names the key and the remedy.
    */
   static create(options: LakebaseOptions): Lakebase {
-    const { rootConfig, env, lifecycle, workspaceTokens } = options;
-    const { clock = systemClock } = options;
-    const logger = options.logger.child({ service: 'lakebase' });
-    const lakebase = new Lakebase({ ...options, logger });
-    const maxConnections = readMaxConnections(rootConfig);
-    const budget = maxConnections
-      ? new ConnectionBudget(maxConnections)
-      : undefined;
-    lakebase.#budget = budget;
-    if (budget) lakebase.#unobserve = observeBudget(budget);
-    for (const use of readEndpoints(rootConfig, env)) {
-      const endpoint = new LakebaseEndpoint({
-        ...{ rootConfig, use, logger, env, workspaceTokens, budget, clock },
-      });
-      lakebase.#endpoints.push(endpoint);
-      if (use.base) lakebase.#base = endpoint;
-      for (const id of use.plugins) lakebase.#named.set(id, endpoint);
-    }
+    const { rootConfig, env, lifecycle, clock = systemClock } = options;
+    const lakebase = new Lakebase(readConfig(rootConfig, env), {
+      ...options,
+      clock,
+      logger: options.logger.child({ service: 'lakebase' }),
+    });
     lifecycle.addStartupHook(() => lakebase.#announce());
     lifecycle.addShutdownHook(() => lakebase.#stop());
     return lakebase;
   }
 
-  readonly #rootConfig: Config;
+  readonly #settings: Settings;
   readonly #logger: LoggerService;
   readonly #metadata: RootInstanceMetadataService;
   readonly #searchEngine = new SearchEngineCheck();
-  readonly #endpoints: LakebaseEndpoint[] = [];
-  readonly #named = new Map<string, LakebaseEndpoint>();
-  #base?: LakebaseEndpoint;
-  #budget?: ConnectionBudget;
+  readonly #endpoints = new Map<EndpointSettings, LakebaseEndpoint>();
+  readonly #budget?: ConnectionBudget;
+  readonly #unobserve: () => void;
   #isProbed = false;
-  #unobserve = () => {};
 
-  private constructor({ rootConfig, logger, metadata }: LakebaseOptions) {
-    this.#rootConfig = rootConfig;
+  private constructor(
+    settings: Settings,
+    {
+      logger,
+      metadata,
+      workspaceTokens,
+      clock,
+    }: LakebaseOptions & { clock: Clock },
+  ) {
+    this.#settings = settings;
     this.#logger = logger;
     this.#metadata = metadata;
+    const { maxConnections, schemaMode } = settings;
+    const budget = maxConnections
+      ? new ConnectionBudget(maxConnections)
+      : undefined;
+    this.#budget = budget;
+    this.#unobserve = budget ? observeBudget(budget) : () => {};
+    for (const endpoint of settings.endpoints) {
+      this.#endpoints.set(
+        endpoint,
+        new LakebaseEndpoint({
+          settings: endpoint,
+          schemaMode,
+          logger,
+          budget,
+          workspaceTokens,
+          clock,
+        }),
+      );
+    }
   }
 
   /**
    * Resolves when plugins that bypass the database service are taken care of,
    * which must be before the first of them starts.
    *
-   * @throws InputError that names the key and the remedy.
+   * @throws ConfigurationError that names the key and the remedy.
    */
   async prepareForBypassing(): Promise<void> {
-    const serving = await this.#base?.listen();
-    if (serving || !this.#base) return;
-    const warning = bypassingPluginsWarning(Object.keys(require.cache));
+    const base = this.#settings.endpoints.find(endpoint => endpoint.base);
+    if (!base || (await this.#endpoints.get(base)!.listen())) return;
+    const warning = warnOfBypassingPlugins(Object.keys(require.cache));
     if (warning) this.#logger.warn(warning);
   }
 
   /** The database of a plugin, or undefined when it is not on Lakebase. */
   forPlugin(pluginId: string): DatabaseService | undefined {
-    if (!isOnLakebase(this.#rootConfig, pluginId)) return undefined;
-    const endpoint = this.#named.get(pluginId) ?? this.#base!;
+    const plugin = this.#settings.forPlugin(pluginId);
+    if (!plugin) return undefined;
+    const endpoint = this.#endpoints.get(plugin.endpoint)!;
     endpoint.start();
-    for (const change of changesFromStock(this.#rootConfig, pluginId)) {
-      this.#logger.warn(change);
-    }
+    for (const change of plugin.changes) this.#logger.warn(change);
     return {
       getClient: async () => {
-        const knex = await endpoint.getClient(pluginId);
+        const knex = await endpoint.getClient(plugin);
         if (pluginId === SEARCH) this.#searchEngine.watch(knex);
         return knex;
       },
-      migrations: { skip: readSkipMigrations(this.#rootConfig, pluginId) },
+      migrations: { skip: plugin.database.skipMigrations },
     };
   }
 
@@ -132,7 +138,7 @@ export class Lakebase {
   }
 
   #inUse(): LakebaseEndpoint[] {
-    return this.#endpoints.filter(endpoint => endpoint.inUse);
+    return [...this.#endpoints.values()].filter(({ inUse }) => inUse);
   }
 
   async #announce(): Promise<void> {
@@ -145,9 +151,8 @@ export class Lakebase {
       );
       return;
     }
-    const note = divisionModeNote(this.#rootConfig);
-    if (note) this.#logger.warn(note);
-    if (readReadiness(this.#rootConfig) && !this.#isProbed) {
+    for (const note of this.#settings.notes) this.#logger.warn(note);
+    if (this.#settings.readiness && !this.#isProbed) {
       this.#logger.warn(
         `${LAKEBASE_KEY}.readiness has no effect: another health service was ` +
           'added to the backend, or this module only in parts',
@@ -163,14 +168,14 @@ export class Lakebase {
   /** Whoever starts is better told than let fail, should this fail itself. */
   async #checkConnections(endpoint: LakebaseEndpoint): Promise<void> {
     const pools = await endpoint.clients();
-    const warning = await connectionsWarning(pools, this.#budget?.limit).catch(
+    const warning = await warnOfConnections(pools, this.#budget?.limit).catch(
       () => undefined,
     );
     if (warning) this.#logger.warn(warning);
   }
 
   async #checkSearch(): Promise<void> {
-    if (!isOnLakebase(this.#rootConfig, SEARCH)) return;
+    if (!this.#settings.forPlugin(SEARCH)) return;
     const installed = await this.#metadata.getInstalledPlugins();
     const complaint = this.#searchEngine.complaint(installed);
     if (complaint) this.#logger.warn(complaint);
@@ -178,6 +183,8 @@ export class Lakebase {
 
   async #stop(): Promise<void> {
     this.#unobserve();
-    await Promise.all(this.#endpoints.map(endpoint => endpoint.stop()));
+    await Promise.all(
+      [...this.#endpoints.values()].map(endpoint => endpoint.stop()),
+    );
   }
 }

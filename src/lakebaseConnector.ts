@@ -1,28 +1,27 @@
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { LoggerService } from '@backstage/backend-plugin-api';
-import { Config } from '@backstage/config';
 import { Knex } from 'knex';
 import { escapeIdentifier } from 'pg';
-import { Attempts } from './time/attempts';
-import type { Clock } from './time/clock';
-import { LakebaseConfig } from './config/config';
+import type { MintingSettings } from './config/endpointSettings';
+import { type PluginDatabase, toAdminDatabase } from './config/pluginDatabase';
+import type { PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
-import { EndpointAddress } from './connections/endpointAddress';
-import { LakebaseError } from './errors';
 import {
-  closeKnexClient,
   createKnexClient,
   openFirst,
-  tellingCreateErrors,
+  propagatingErrors,
 } from './connections/knexClient';
 import { ConnectListener, TokenSource } from './connections/openConnection';
-import {
-  PluginDatabase,
-  adminDatabaseOf,
-  readPluginDatabase,
-} from './config/pluginDatabase';
-import { connectFault, ConnectionTarget } from './connections/postgresFaults';
+import { closeKnexClient } from './connections/poolShutdown';
+import { explainConnectFault } from './connections/postgresFaults';
+import { cutOff } from './connections/sockets';
+import type { ConnectionTarget } from './connections/target';
+import type { Targets } from './connections/targets';
+import { LakebaseError } from './errors';
+import { takeTurnsAtMigrations } from './migrations/migrations';
+import type { Attempts } from './time/attempts';
+import type { Clock } from './time/clock';
 import { retry } from './time/retry';
 import { withPatience } from './time/shutdown';
 
@@ -36,17 +35,14 @@ interface Pool {
 }
 
 export interface LakebaseConnectorOptions {
-  rootConfig: Config;
-  config: LakebaseConfig;
+  settings: MintingSettings;
   tokens: TokenSource;
-  /** Host name of the endpoint, for when the configuration has none. */
-  findHost: (signal: AbortSignal) => Promise<string>;
-  /** Login name, for when the configuration has neither it nor a client id. */
-  findUser: (signal: AbortSignal) => Promise<string>;
+  targets: Targets;
+  attempts: Attempts;
   logger: LoggerService;
   budget?: ConnectionBudget;
   /** Hears how connections of the pool of this owner are opened. */
-  connectsOf?: (owner: string) => ConnectListener;
+  listen?: (owner: string) => ConnectListener;
   clock: Clock;
 }
 
@@ -55,20 +51,10 @@ export class LakebaseConnector {
   readonly #options: LakebaseConnectorOptions;
   readonly #clients = new Map<string, Promise<Knex>>();
   readonly #pools = new Set<Pool>();
-  readonly #attempts: Attempts;
   readonly #admins = new Map<string, Promise<Pool>>();
-  /** Where connections go whose host the configuration leaves out. */
-  readonly address: EndpointAddress;
-  #user?: Promise<string>;
 
   constructor(options: LakebaseConnectorOptions) {
     this.#options = options;
-    this.#attempts = new Attempts(options.clock);
-    this.address = new EndpointAddress({
-      find: () => this.#findHost(),
-      findAgain: options.findHost,
-      clock: options.clock,
-    });
   }
 
   /**
@@ -77,15 +63,16 @@ export class LakebaseConnector {
    *
    * @throws LakebaseError; the next call tries again.
    */
-  getClient(pluginId: string): Promise<Knex> {
-    const existing = this.#clients.get(pluginId);
+  getClient(plugin: PluginSettings): Promise<Knex> {
+    const { id } = plugin;
+    const existing = this.#clients.get(id);
     if (existing) return existing;
 
-    const client = this.#createClient(pluginId).catch(error => {
-      this.#clients.delete(pluginId);
+    const client = this.#createClient(plugin).catch(error => {
+      this.#clients.delete(id);
       throw error;
     });
-    this.#clients.set(pluginId, client);
+    this.#clients.set(id, client);
     return client;
   }
 
@@ -100,11 +87,11 @@ export class LakebaseConnector {
   /** Closes every connection: those in use get a while to finish. */
   async close(): Promise<void> {
     await withPatience(this.#closePools(), this.#options.clock);
-    this.#pools.forEach(cutOff);
+    this.#pools.forEach(({ sockets }) => cutOff(sockets));
   }
 
   async #closePools(): Promise<void> {
-    await this.#attempts.stop();
+    await this.#options.attempts.stop();
     // Attempts that ended are first told to the callers who waited for them.
     await setImmediate();
     await Promise.allSettled(
@@ -112,95 +99,46 @@ export class LakebaseConnector {
     );
   }
 
-  /**
-   * The login name of the identity: its client id, or else what the first
-   * caller looks up.
-   *
-   * @throws LakebaseError; the next call tries again.
-   */
-  user(): Promise<string> {
-    this.#user ??= this.#findUser().catch(error => {
-      this.#user = undefined;
-      throw error;
-    });
-    return this.#user;
-  }
-
-  async #findUser(): Promise<string> {
-    const { config, findUser } = this.#options;
-    const { clientId } = config.readWorkspace();
-    return clientId ?? this.#lookUp('login name', findUser);
-  }
-
-  #findHost(): Promise<string> {
-    return this.#lookUp('endpoint', this.#options.findHost);
-  }
-
-  #lookUp(
-    what: string,
-    find: (signal: AbortSignal) => Promise<string>,
-  ): Promise<string> {
-    const { config, tokens, clock } = this.#options;
-    return this.#attempts.run(
-      `${what} look-up`,
-      config.connectTimeoutMs,
-      async signal => {
-        // A refused identity or endpoint is then told once, by the mint.
-        await tokens.token(signal);
-        return retry(() => find(signal), { clock, signal });
-      },
-    );
-  }
-
-  async #createClient(pluginId: string): Promise<Knex> {
-    const { rootConfig, config } = this.#options;
-    const database = readPluginDatabase(rootConfig, config, pluginId);
+  async #createClient({ id, database }: PluginSettings): Promise<Knex> {
     let pool: Pool | undefined;
     try {
-      pool = await this.#openPool(database, pluginId);
+      pool = await this.#openPool(database, id);
       await this.#prepare(pool, database);
       return pool.knex;
     } catch (error) {
       await this.#closePool(pool);
       throw new LakebaseError(
         error instanceof LakebaseError ? error.code : 'database-error',
-        {
-          message: `The database of plugin '${pluginId}' is not available`,
-          cause: error,
-        },
+        { problem: `The database of plugin '${id}' is not available` },
+        { cause: error },
       );
     }
   }
 
   async #openPool(database: PluginDatabase, owner: string): Promise<Pool> {
-    const { tokens, logger, config, budget, clock } = this.#options;
-    const given = database.connection.host;
-    const host = given ?? (await this.address.host());
-    const user = database.connection.user ?? (await this.user());
-    const target: ConnectionTarget = {
-      host,
-      port: database.connection.port,
-      user,
-      database: database.connection.database,
-      role: database.role,
-    };
+    const { settings, targets, listen, ...shared } = this.#options;
+    const { connection, role, connectTimeoutMs } = database;
+    const target = await targets.complete(connection, role);
+    const { host, user } = target;
     const sockets = new Set<Socket>();
     const knex = createKnexClient({
+      ...shared,
       config: {
         ...database.knexConfig,
-        connection: { ...database.connection, host, user },
+        connection: { ...connection, host, user },
       },
       target,
-      tokens,
-      connectTimeoutMs: database.connectTimeoutMs,
-      maxConnectionAgeMs: config.maxConnectionAgeMs,
-      logger,
-      attempts: this.#attempts,
+      connectTimeoutMs,
+      maxConnectionAgeMs: settings.maxConnectionAgeMs,
       sockets,
-      address: given === undefined ? this.address : undefined,
       owner,
-      listener: this.#options.connectsOf?.(owner),
-      budget,
+      listener: listen?.(owner),
+    });
+    const { logger, clock } = shared;
+    takeTurnsAtMigrations(knex, {
+      patienceMs: connectTimeoutMs,
+      database: connection.database,
+      logger,
       clock,
     });
     const pool = { knex, sockets, target };
@@ -219,23 +157,23 @@ export class LakebaseConnector {
    * start is not started again.
    */
   #prepare(pool: Pool, database: PluginDatabase): Promise<void> {
-    const { clock } = this.#options;
+    const { attempts, clock } = this.#options;
     const prepare = async () => {
       try {
-        await tellingCreateErrors(pool.knex, async () => {
+        await propagatingErrors(pool.knex, async () => {
           await this.#ensureDatabase(pool, database);
           await ensureSchema(pool.knex, database.ensureSchema);
         });
       } catch (error) {
-        throw connectFault(error, pool.target);
+        throw explainConnectFault(error, pool.target);
       }
     };
-    return this.#attempts.run(
+    return attempts.run(
       `preparation of database ${pool.target.database}`,
       database.connectTimeoutMs,
       signal => {
         // A statement without an answer has no bound of its own.
-        signal.addEventListener('abort', () => cutOff(pool));
+        signal.addEventListener('abort', () => cutOff(pool.sockets));
         return retry(prepare, { clock, signal });
       },
     );
@@ -260,7 +198,7 @@ export class LakebaseConnector {
     try {
       await knex.raw(`CREATE DATABASE ${name}`);
     } catch (error) {
-      if (!isAlreadyThere(error)) throw connectFault(error, target);
+      if (!isAlreadyThere(error)) throw explainConnectFault(error, target);
     }
   }
 
@@ -272,20 +210,16 @@ export class LakebaseConnector {
     const existing = this.#admins.get(key);
     if (existing) return existing;
 
-    const settings = adminDatabaseOf(database, this.#options.config);
-    const admin = this.#openPool(settings, 'creation of databases').catch(
-      error => {
-        this.#admins.delete(key);
-        throw error;
-      },
-    );
+    const settings = toAdminDatabase(database, this.#options.settings);
+    const owner = 'creation of databases';
+    const admin = this.#openPool(settings, owner).catch(error => {
+      this.#admins.delete(key);
+      throw error;
+    });
     this.#admins.set(key, admin);
     return admin;
   }
 }
-
-const cutOff = ({ sockets }: Pool) =>
-  sockets.forEach(socket => socket.destroy());
 
 async function ensureSchema(
   knex: Knex,

@@ -1,32 +1,25 @@
 import { LoggerService } from '@backstage/backend-plugin-api';
-import { Config } from '@backstage/config';
-import { InputError, stringifyError } from '@backstage/errors';
 import type { Knex } from 'knex';
-import type { Clock } from './time/clock';
-import { DATABASE_KEY, LakebaseConfig } from './config/config';
-import { baseKeyOf, connectionAt } from './config/connectionConfig';
+import type { EndpointSettings, PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
+import { Targets } from './connections/targets';
+import { CredentialLog } from './credentialLog';
+import { explainRefreshFault } from './databricks/credentialFaults';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
-import type { Workspace } from './databricks/workspace';
-import { type EndpointUse, workspaceOf } from './config/endpoints';
-import { isPermanent } from './errors';
+import { Workspace } from './databricks/workspace';
+import { ConfigurationError } from './errors';
 import { LakebaseConnector } from './lakebaseConnector';
-import { EndpointMetrics } from './metrics';
 import { LocalProxy } from './localProxy/localProxy';
-import { readLocalProxyAddress } from './localProxy/readAddress';
 import { LOCAL_PROXY } from './localProxy/upstream';
-import {
-  isSchemaMode,
-  readBaseConnection,
-  readPluginDatabase,
-} from './config/pluginDatabase';
-import { RefreshListener, TokenRefresher } from './tokenRefresher';
+import { EndpointMetrics } from './metrics';
+import { Attempts } from './time/attempts';
+import type { Clock } from './time/clock';
+import { TokenRefresher } from './tokenRefresher';
 
 export interface LakebaseEndpointOptions {
-  rootConfig: Config;
-  use: EndpointUse;
+  settings: EndpointSettings;
+  schemaMode: boolean;
   logger: LoggerService;
-  env: Record<string, string | undefined>;
   /** Bounds the connections of the whole process. */
   budget?: ConnectionBudget;
   /** Where tokens come from with `authType: external`. */
@@ -36,69 +29,74 @@ export interface LakebaseEndpointOptions {
 
 /** One endpoint and identity: its credential, and the pools of its plugins. */
 export class LakebaseEndpoint {
-  readonly #rootConfig: Config;
-  readonly #use: EndpointUse;
+  readonly #options: LakebaseEndpointOptions;
   readonly #workspace: Workspace;
   readonly #tokens: TokenRefresher;
+  readonly #targets: Targets;
   readonly #metrics: EndpointMetrics;
   readonly #connector: LakebaseConnector;
   readonly #localProxy?: LocalProxy;
   #inUse = false;
 
+  /** @throws ConfigurationError */
   constructor(options: LakebaseEndpointOptions) {
-    const { rootConfig, use, logger, env, budget, clock } = options;
-    const { workspaceTokens: external } = options;
-    const { config } = use;
-    checkIsProvided(config, external);
-    this.#rootConfig = rootConfig;
-    this.#use = use;
-    this.#workspace = workspaceOf(config, { external, clock });
+    const { settings, logger, budget, clock, workspaceTokens } = options;
+    const { connectTimeoutMs } = settings;
+    checkIsProvided(settings, workspaceTokens);
+    this.#options = options;
+    const attempts = new Attempts(clock);
+    const workspace = new Workspace({
+      settings,
+      external: workspaceTokens,
+      clock,
+    });
+    this.#workspace = workspace;
     this.#metrics = new EndpointMetrics({
-      endpoint: config.endpoint.value,
+      endpoint: settings.endpoint.value,
       leftMs: () => this.#tokens.leftMs,
     });
-    this.#tokens = new TokenRefresher({
-      mint: signal => this.#workspace.mintCredential(signal),
-      onAttempt: attempt => this.#metrics.mint(attempt),
+    const tokens = new TokenRefresher({
+      mint: signal => workspace.mintCredential(signal),
+      explain: explainRefreshFault,
+      listeners: [
+        this.#metrics.mints,
+        new CredentialLog(logger, settings.endpoint.value),
+      ],
       clock,
-      ...refreshLog(logger, config),
     });
+    this.#tokens = tokens;
+    const targets = new Targets({
+      findHost: signal => workspace.findHost(signal),
+      clientId: settings.clientId,
+      findUser: signal => workspace.findUser(signal),
+      // A refused identity or endpoint is then reported once, by the mint.
+      prepare: signal => tokens.token(signal),
+      connectTimeoutMs,
+      attempts,
+      clock,
+    });
+    this.#targets = targets;
+    const shared = { tokens, targets, attempts, logger, budget, clock };
     this.#connector = new LakebaseConnector({
-      rootConfig,
-      config,
-      tokens: this.#tokens,
-      findHost: signal => this.#workspace.findHost(signal),
-      findUser: signal => this.#workspace.findUser(signal),
-      logger,
-      budget,
-      connectsOf: owner => this.#metrics.connectsOf(owner),
-      clock,
+      ...shared,
+      settings,
+      listen: owner => this.#metrics.listen(owner),
     });
-    if (use.base && config.localProxy) {
-      this.#localProxy = new LocalProxy({
-        socket: readLocalProxyAddress(rootConfig, env),
-        connection: {
-          ...readBaseConnection(rootConfig),
-          database: config.adminDatabase,
-        },
-        role: rootConfig.getOptionalString(`${DATABASE_KEY}.role`),
-        connectTimeoutMs: config.connectTimeoutMs,
-        tokens: this.#tokens,
-        address: this.#connector.address,
-        defaultUser: () => this.#connector.user(),
-        logger,
-        budget,
-        clock,
-        listener: this.#metrics.connectsOf(LOCAL_PROXY),
+    this.#localProxy =
+      settings.localProxy &&
+      new LocalProxy({
+        ...shared,
+        ...settings.localProxy,
+        connectTimeoutMs,
+        listener: this.#metrics.listen(LOCAL_PROXY),
       });
-    }
   }
 
   /**
    * Lets plugins connect past the database service, if the configuration does.
    *
    * @returns whether they may.
-   * @throws InputError that names the key and the remedy.
+   * @throws ConfigurationError that names the key and the remedy.
    */
   async listen(): Promise<boolean> {
     await this.#localProxy?.listen();
@@ -121,9 +119,9 @@ export class LakebaseEndpoint {
     return !this.#tokens.stranded;
   }
 
-  async getClient(pluginId: string): Promise<Knex> {
-    const knex = await this.#connector.getClient(pluginId);
-    this.#metrics.watchPool(pluginId, knex);
+  async getClient(plugin: PluginSettings): Promise<Knex> {
+    const knex = await this.#connector.getClient(plugin);
+    this.#metrics.watchPool(plugin.id, knex);
     return knex;
   }
 
@@ -141,87 +139,35 @@ export class LakebaseEndpoint {
 
   /** Who is on this endpoint, and where each of its settings comes from. */
   async describe(): Promise<string> {
-    const { config, base, plugins } = this.#use;
-    const [member] = base ? [] : plugins;
-    const connection =
-      member === undefined
-        ? readBaseConnection(this.#rootConfig)
-        : readPluginDatabase(this.#rootConfig, config, member).connection;
-    const host = connection.host ?? (await this.#connector.address.host());
-    const user = connection.user ?? (await this.#connector.user());
-    const { clientId, method, identityKeys } = config.readWorkspace();
-    const mode = isSchemaMode(this.#rootConfig.getConfig(DATABASE_KEY))
-      ? 'schema'
-      : 'database';
-    const place = (key: 'host' | 'user', otherwise: string) =>
-      connection[key] === undefined ? otherwise : this.#sourceOf(key, member);
+    const { settings, schemaMode } = this.#options;
+    const { endpoint, workspaceHost, base, plugins, sources } = settings;
+    const { host, port, user } = await this.#targets.complete(
+      // Any database will do: it is not named.
+      { database: settings.adminDatabase, ...settings.connection },
+    );
+    const { method, identityKeys } = settings.readWorkspace();
+    const otherwise = settings.clientId ? 'the client id' : 'looked up';
     return (
       `Lakebase is the database of ${base ? 'the plugins' : plugins.join(', ')}, ` +
-      `one ${mode} each: ` +
-      `endpoint ${config.endpoint.value} (${config.endpoint.source}), ` +
-      `host ${host}:${connection.port} (${place('host', 'looked up')}), ` +
-      `user ${user} (${place('user', clientId ? 'the client id' : 'looked up')}), ` +
-      `workspace ${config.workspaceHost.value} (${config.workspaceHost.source}), ` +
+      `one ${schemaMode ? 'schema' : 'database'} each: ` +
+      `endpoint ${endpoint.value} (${endpoint.source}), ` +
+      `host ${host}:${port} (${sources.host ?? 'looked up'}), ` +
+      `user ${user} (${sources.user ?? otherwise}), ` +
+      `workspace ${workspaceHost.value} (${workspaceHost.source}), ` +
       `identity ${method} (${identityKeys})`
     );
-  }
-
-  #sourceOf(key: 'host' | 'user', pluginId: string | undefined): string {
-    const own = `${DATABASE_KEY}.plugin.${pluginId}.connection`;
-    const isOwn = connectionAt(this.#rootConfig, own)[key] !== undefined;
-    return `${isOwn ? own : baseKeyOf(this.#rootConfig, key)}.${key}`;
   }
 }
 
 function checkIsProvided(
-  config: LakebaseConfig,
+  settings: EndpointSettings,
   workspaceTokens: LakebaseWorkspaceTokenService | undefined,
 ): void {
-  const { method, identityKeys } = config.readWorkspace();
+  const { method, identityKeys } = settings.readWorkspace();
   if (method !== 'external' || workspaceTokens) return;
-  throw new InputError(
-    `${identityKeys} is 'external', but no service gets the tokens. Add a ` +
-      'service factory for lakebaseWorkspaceTokenServiceRef to the backend, or ' +
-      'choose another identity',
+  throw new ConfigurationError(
+    `${identityKeys} is 'external', but no service gets the tokens`,
+    'Add a service factory for lakebaseWorkspaceTokenServiceRef to the ' +
+      'backend, or choose another identity',
   );
-}
-
-const inWords = (ms: number) =>
-  ms < 120_000
-    ? `${Math.round(ms / 1000)} s`
-    : `${Math.round(ms / 60_000)} min`;
-
-/** Each state change once: a repeated failure is not news. */
-function refreshLog(
-  logger: LoggerService,
-  { endpoint }: LakebaseConfig,
-): RefreshListener {
-  const credentials = `Lakebase credentials for ${endpoint.value}`;
-  return {
-    onRefreshed: ({ lifeMs, refreshInMs }) =>
-      logger.debug(
-        `Minted a Lakebase credential for ${endpoint.value} that lives ` +
-          `${inWords(lifeMs)}, next refresh in ${inWords(refreshInMs)}`,
-      ),
-    onFailing: ({ error, usableForMs }) => {
-      const level = usableForMs > 0 && !isPermanent(error) ? 'warn' : 'error';
-      logger[level](
-        `Minting ${credentials} fails, ` +
-          (isPermanent(error)
-            ? 'and somebody has to act; it is tried again every few minutes. '
-            : 'and is tried again. ') +
-          (usableForMs > 0
-            ? `The current one serves new connections for ${inWords(usableForMs)} more. `
-            : 'Open connections go on, new ones can not be opened. ') +
-          stringifyError(error),
-      );
-    },
-    onExpired: ({ error }) =>
-      logger.error(
-        `The last of the ${credentials} is no longer valid, and minting fails. ` +
-          'Open connections go on, new ones can not be opened. ' +
-          stringifyError(error),
-      ),
-    onRecovered: () => logger.info(`Minting ${credentials} works again`),
-  };
 }

@@ -9,7 +9,9 @@ import {
 } from '@opentelemetry/api';
 import type { Knex } from 'knex';
 import { LakebaseError } from './errors';
+import { getPgClient, type TarnPool } from './connections/knexInternals';
 import type { ConnectListener } from './connections/openConnection';
+import type { RefreshListener } from './tokenRefresher';
 
 const METER = 'backstage-backend-module-lakebase';
 
@@ -20,13 +22,6 @@ const STATE = 'db.client.connection.state';
 const DURATION_BOUNDS = [
   0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
 ];
-
-/** The part of tarn's pool, the same since Knex 3.0, that is read here. */
-interface PoolCounts {
-  numFree(): number;
-  numUsed(): number;
-  numPendingAcquires(): number;
-}
 
 export interface EndpointMetricsOptions {
   endpoint: string;
@@ -43,7 +38,7 @@ export interface EndpointMetricsOptions {
  */
 export class EndpointMetrics {
   readonly #endpoint: Attributes;
-  readonly #pools = new Map<string, PoolCounts>();
+  readonly #pools = new Map<string, TarnPool>();
   readonly #mints: Counter;
   readonly #mintDuration: Histogram;
   readonly #refusedLogins: Counter;
@@ -82,20 +77,25 @@ export class EndpointMetrics {
     ];
   }
 
-  /** Counts an attempt to mint. */
-  mint({ durationMs, error }: { durationMs: number; error?: Error }): void {
-    const attributes = { ...this.#endpoint, ...outcomeOf(error) };
+  /** Counts each attempt to mint. */
+  readonly mints: RefreshListener = {
+    onMinted: ({ durationMs }) => this.#countMint(durationMs),
+    onFailed: ({ durationMs, error }) => this.#countMint(durationMs, error),
+  };
+
+  #countMint(durationMs: number, error?: Error): void {
+    const attributes = { ...this.#endpoint, ...describeOutcome(error) };
     this.#mints.add(1, attributes);
     this.#mintDuration.record(durationMs / 1000, attributes);
   }
 
   /** Counts what happens when connections of this pool are opened. */
-  connectsOf(pool: string): ConnectListener {
+  listen(pool: string): ConnectListener {
     return {
       onConnect: ({ durationMs, error }) =>
         this.#createTime.record(durationMs / 1000, {
           [POOL]: pool,
-          ...outcomeOf(error),
+          ...describeOutcome(error),
         }),
       onRefusedLogin: fault =>
         this.#refusedLogins.add(1, { [POOL]: pool, 'error.type': fault.code }),
@@ -104,7 +104,7 @@ export class EndpointMetrics {
 
   /** Reads how full the pool of a plugin is, at each collection. */
   watchPool(pool: string, knex: Knex): void {
-    this.#pools.set(pool, (knex.client as { pool: PoolCounts }).pool);
+    this.#pools.set(pool, getPgClient(knex).pool);
   }
 
   /** After which the SDK holds on to no pool. */
@@ -199,7 +199,7 @@ function observe(instrument: Observable, read: ObservableCallback): () => void {
   return () => instrument.removeCallback(read);
 }
 
-const outcomeOf = (error: unknown): Attributes =>
+const describeOutcome = (error: unknown): Attributes =>
   error === undefined
     ? { outcome: 'success' }
     : {

@@ -7,8 +7,7 @@ import {
   ServiceRef,
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
-import { isConfigured } from './config/activation';
-import { readReadiness } from './config/config';
+import { isConfigured, wantsReadiness } from './config/blocks';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';
@@ -114,6 +113,6 @@ export const lakebaseFeatureLoader = createBackendFeatureLoader({
     // Said outright so that it is made at start, even when another database
     // service took the place of ours and nothing asks for it.
     yield createLakebaseFactory(lakebaseServiceRef);
-    if (readReadiness(rootConfig)) yield rootHealthServiceFactory;
+    if (wantsReadiness(rootConfig)) yield rootHealthServiceFactory;
   },
 });

@@ -18,23 +18,38 @@ export interface Credential {
   lifeMs: number;
 }
 
-/** What becomes of the credential; state changes are worth a log line. */
+/** Hears what becomes of the credential. */
 export interface RefreshListener {
-  /** An attempt to mint has ended. */
-  onAttempt?(info: { durationMs: number; error?: Error }): void;
-  /** A new token is in memory. */
-  onRefreshed?(info: { lifeMs: number; refreshInMs: number }): void;
-  /** The first failure after a success, or one of another kind. */
-  onFailing?(info: { error: Error; usableForMs: number }): void;
-  /** The last usable token has run out, or was refused, while minting fails. */
-  onExpired?(info: { error: Error }): void;
-  /** The first success after failures. */
-  onRecovered?(): void;
+  /** A new token is in memory, and will be replaced in `refreshInMs`. */
+  onMinted?(info: {
+    durationMs: number;
+    lifeMs: number;
+    refreshInMs: number;
+  }): void;
+  /** An attempt failed; the token in memory serves logins for `usableForMs`. */
+  onFailed?(info: {
+    durationMs: number;
+    error: Error;
+    usableForMs: number;
+  }): void;
+  /** Somebody asks for a token while none is usable and minting fails. */
+  onStranded?(info: { error: Error }): void;
 }
 
-export interface TokenRefresherOptions extends RefreshListener {
+/**
+ * Why there is no token, but for what minting itself failed with: `stop()` was
+ * called, the caller's signal aborted first, the mint gave the very token that
+ * was refused, or one without life.
+ */
+export type RefreshFault =
+  'stopped' | 'timed-out' | 'refused-again' | 'expired';
+
+export interface TokenRefresherOptions {
   /** One attempt, which must end by itself or when the signal aborts. */
   mint(signal: AbortSignal): Promise<Credential>;
+  /** Words a fault; `cause` is what minting failed with last. */
+  explain(fault: RefreshFault, cause?: Error): Error;
+  listeners?: RefreshListener[];
   clock: Clock;
 }
 
@@ -56,9 +71,8 @@ interface NextAttempt {
 interface Failure {
   error: Error;
   at: Instant;
+  /** How many in a row would pass by themselves. */
   count: number;
-  /** Whether a token was still usable when the listener last heard of it. */
-  bearable: boolean;
 }
 
 /**
@@ -107,7 +121,7 @@ export class TokenRefresher {
     return this.#held !== undefined && this.#usableForMs(this.#held) > 0;
   }
 
-  /** Whether no token is usable, and the last attempt to mint one failed. */
+  /** Whether no token is usable and the last attempt to mint one failed. */
   get stranded(): boolean {
     return this.#failure !== undefined && !this.usable;
   }
@@ -149,7 +163,10 @@ export class TokenRefresher {
         return this.#held.token;
       }
 
-      this.#tellExpiry();
+      if (this.#failure) {
+        const { error } = this.#failure;
+        this.#tell(listener => listener.onStranded?.({ error }));
+      }
       const refusal = this.#sharedRefusal();
       if (refusal) throw refusal;
       if (signal?.aborted) throw this.#unavailable();
@@ -213,18 +230,14 @@ export class TokenRefresher {
     return age < REFUSAL_SHARED_MS ? failure.error : undefined;
   }
 
-  #unavailable(): LakebaseError {
-    if (this.#stopping.signal.aborted) {
-      return new LakebaseError('stopped', {
-        message: 'The Lakebase credential is gone: Backstage is shutting down',
-      });
-    }
-    return new LakebaseError('connect-timeout', {
-      message:
-        'No usable Lakebase credential could be minted in time ' +
-        '(backend.database.lakebase.connectTimeout)',
-      cause: this.#failure?.error,
-    });
+  #unavailable(): Error {
+    return this.#stopping.signal.aborted
+      ? this.#options.explain('stopped')
+      : this.#options.explain('timed-out', this.#failure?.error);
+  }
+
+  #tell(what: (listener: RefreshListener) => void): void {
+    this.#options.listeners?.forEach(what);
   }
 
   /** Waits until an attempt has ended, or until the signal aborts. */
@@ -277,28 +290,20 @@ export class TokenRefresher {
 
   async #mint(): Promise<void> {
     const since = instant(this.#clock);
-    let failed: Error | undefined;
     try {
       const credential = await this.#options.mint(this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       this.#accept(credential, since);
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      failed = toError(error);
-      this.#fail(failed);
+      this.#fail(toError(error), since);
     }
-    const durationMs = elapsedMs(this.#clock, since);
-    this.#options.onAttempt?.({ durationMs, error: failed });
   }
 
   #accept({ token, lifeMs }: Credential, since: Instant): void {
     const same = this.#held?.token === token;
     if (same && this.#held?.refused) {
-      throw new LakebaseError('workspace-reply-invalid', {
-        message:
-          'The Databricks workspace answered with the very credential that ' +
-          'was refused',
-      });
+      throw this.#options.explain('refused-again');
     }
     const held: Held = {
       token,
@@ -308,12 +313,7 @@ export class TokenRefresher {
       users: same ? this.#held!.users : new Set(),
     };
     // Not `=== 0`, which an unknown life would pass.
-    if (!(this.#usableForMs(held) > 0)) {
-      throw new LakebaseError('workspace-reply-invalid', {
-        message: 'The Databricks workspace answered with an expired credential',
-      });
-    }
-    const recovered = this.#failure !== undefined;
+    if (!(this.#usableForMs(held) > 0)) throw this.#options.explain('expired');
     this.#held = held;
     this.#failure = undefined;
 
@@ -322,38 +322,24 @@ export class TokenRefresher {
     const refreshInMs = same ? Math.max(delayMs, MIN_GAP_MS) : delayMs;
     this.#schedule({ since, delayMs: refreshInMs, movable: false });
 
-    if (recovered) this.#options.onRecovered?.();
-    this.#options.onRefreshed?.({ lifeMs, refreshInMs });
+    const durationMs = elapsedMs(this.#clock, since);
+    this.#tell(l => l.onMinted?.({ durationMs, lifeMs, refreshInMs }));
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error, since: Instant): void {
+    const at = instant(this.#clock);
     const previous = this.#failure;
-    const permanent = isPermanent(error);
-    const news =
-      !previous ||
-      isPermanent(previous.error) !== permanent ||
-      (permanent && codeOf(previous.error) !== codeOf(error));
-    const usableForMs = this.#held ? this.#usableForMs(this.#held) : 0;
-    this.#failure = {
-      error,
-      at: instant(this.#clock),
-      count: news ? 1 : previous.count + 1,
-      bearable: news ? usableForMs > 0 : previous.bearable,
-    };
-    if (permanent) {
+    if (isPermanent(error)) {
+      this.#failure = { error, at, count: 0 };
       const delayMs = refusalRetryMs(this.#clock.random());
-      this.#schedule({ since: this.#failure.at, delayMs, movable: true });
+      this.#schedule({ since: at, delayMs, movable: true });
     } else {
+      this.#failure = { error, at, count: (previous?.count ?? 0) + 1 };
       this.#scheduleBackoff();
     }
-    if (news) this.#options.onFailing?.({ error, usableForMs });
-    this.#tellExpiry();
-  }
-
-  #tellExpiry(): void {
-    if (!this.#failure?.bearable || this.usable) return;
-    this.#failure.bearable = false;
-    this.#options.onExpired?.({ error: this.#failure.error });
+    const durationMs = elapsedMs(this.#clock, since);
+    const usableForMs = this.#held ? this.#usableForMs(this.#held) : 0;
+    this.#tell(l => l.onFailed?.({ durationMs, error, usableForMs }));
   }
 
   #scheduleBackoff(): void {
@@ -382,6 +368,3 @@ export class TokenRefresher {
     );
   }
 }
-
-const codeOf = (error: Error) =>
-  error instanceof LakebaseError ? error.code : undefined;

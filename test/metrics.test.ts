@@ -10,6 +10,7 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { Client } from 'pg';
 import { databaseConfig, type Emulator } from '../emulator';
+import { explainRefreshFault } from '../src/databricks/credentialFaults';
 import { TokenRefresher } from '../src/tokenRefresher';
 import { temporaryFiles } from './support/appConfig';
 import { FakeClock, settle } from '../testbed/fakeClock';
@@ -20,7 +21,7 @@ import {
   startLakebase,
 } from './support/lakebase';
 import { HOUR, MINUTE } from '../testbed/durations';
-import { busy, FakeMint, refused } from './support/refresher';
+import { createRefresher, FakeMint } from './support/refresher';
 
 const start = lakebaseTests();
 const files = temporaryFiles();
@@ -143,17 +144,20 @@ describe('mints', () => {
     expect(value.buckets.boundaries).toContain(0.1);
   });
 
-  it('count as failures when what they give can not be used', async () => {
+  it('count as failures when what they give cannot be used', async () => {
     const clock = new FakeClock();
     const mint = new FakeMint(clock, -MINUTE);
-    const onAttempt = jest.fn();
+    const onFailed = jest.fn();
     const refresher = new TokenRefresher({
-      ...{ mint: mint.attempt, clock, onAttempt },
+      mint: mint.attempt,
+      explain: explainRefreshFault,
+      listeners: [{ onFailed }],
+      clock,
     });
 
     await refresher.token().catch(() => {});
 
-    expect(onAttempt.mock.calls).toMatchObject([
+    expect(onFailed.mock.calls).toMatchObject([
       [{ durationMs: 0, error: { code: 'workspace-reply-invalid' } }],
     ]);
   });
@@ -174,9 +178,7 @@ describe('the time to expiry', () => {
   });
 
   it('goes down to 0, and is 0 once the credential was refused', async () => {
-    const clock = new FakeClock();
-    const mint = new FakeMint(clock, HOUR);
-    const refresher = new TokenRefresher({ mint: mint.attempt, clock });
+    const { clock, refresher } = createRefresher();
     const left: unknown[] = [refresher.leftMs];
 
     await refresher.token();
@@ -243,8 +245,10 @@ describe('connects', () => {
       { [POOL]: 'catalog', outcome: 'success', value: 1 },
       { [POOL]: 'auth', outcome: 'success', value: 1 },
       {
-        ...{ [POOL]: 'catalog', outcome: 'failure' },
-        ...{ 'error.type': 'role-missing', value: 1 },
+        [POOL]: 'catalog',
+        outcome: 'failure',
+        'error.type': 'role-missing',
+        value: 1,
       },
     ]);
   });
@@ -264,7 +268,10 @@ describe('connects', () => {
     });
     await lakebase.prepareForBypassing();
     const guest = new Client({
-      ...{ host: directory, port: 5432, user: 'anybody', database },
+      host: directory,
+      port: 5432,
+      user: 'anybody',
+      database,
     });
 
     await guest.connect();
@@ -457,86 +464,5 @@ describe('no token, secret or text of an error', () => {
         expect(value).toMatch(/^[\w/ -]{1,80}$/);
       }
     }
-  });
-});
-
-describe('what is logged when the credential runs out', () => {
-  const startedWith = async (error: () => Error) => {
-    const clock = new FakeClock();
-    const mint = new FakeMint(clock, HOUR);
-    const log = { onFailing: jest.fn(), onExpired: jest.fn() };
-    const refresher = new TokenRefresher({ mint: mint.attempt, clock, ...log });
-    refresher.start();
-    await clock.advance(0);
-    mint.failsWith(error());
-    return { clock, mint, refresher, log };
-  };
-
-  it.each([
-    ['the workspace is down', busy],
-    ['the secret is refused', refused],
-  ])('is said once while %s', async (_, error) => {
-    const { clock, log } = await startedWith(error);
-
-    await clock.advance(59 * MINUTE);
-    expect(log.onExpired).not.toHaveBeenCalled();
-    await clock.advance(6 * MINUTE);
-    expect(log.onExpired).toHaveBeenCalledTimes(1);
-    await clock.advance(HOUR);
-
-    expect(log.onExpired).toHaveBeenCalledTimes(1);
-    expect(log.onFailing).toHaveBeenCalledTimes(1);
-  });
-
-  it('is said to whoever asks for it first', async () => {
-    const { clock, refresher, log } = await startedWith(refused);
-    await clock.advance(HOUR / 2);
-
-    refresher.discard(await refresher.token());
-    refresher.token().catch(() => {});
-    refresher.token().catch(() => {});
-
-    expect(log.onExpired).toHaveBeenCalledTimes(1);
-    refresher.stop();
-  });
-
-  it('is left out when the failure itself came with it', async () => {
-    const { clock, refresher, log } = await startedWith(busy);
-    refresher.discard(await refresher.token());
-
-    await clock.advance(HOUR);
-
-    expect(log.onFailing.mock.calls).toMatchObject([[{ usableForMs: 0 }]]);
-    expect(log.onExpired).not.toHaveBeenCalled();
-  });
-
-  it('is each change once, an error where somebody has to act', async () => {
-    const emulator = await start.emulator({ credentialLifeMs: 3_000 });
-    const lakebase = start.lakebase(emulator, {
-      ...schemaMode,
-      lakebase: { connectTimeout: { seconds: 1 } },
-    });
-    const knex = await lakebase.getClient('catalog');
-    emulator.controlPlane.answer('credentials', { status: 403 });
-    await emulator.controlPlane.once('credentials');
-
-    emulator.gateway.revokeTokens();
-    await killSessions(emulator, knex);
-    for (let query = 0; query < 3; query++) {
-      await expect(knex.raw('select 1')).rejects.toThrow('HTTP 403');
-    }
-
-    expect(lakebase.lines.filter(({ level }) => level !== 'debug')).toEqual([
-      {
-        level: 'error',
-        message: expect.stringMatching(
-          /fails, and somebody has to act.*current one serves.*HTTP 403/,
-        ) as string,
-      },
-      {
-        level: 'error',
-        message: expect.stringMatching(/no longer valid.*HTTP 403/) as string,
-      },
-    ]);
   });
 });

@@ -168,7 +168,10 @@ describe('backend.add(lakebase)', () => {
           lakebase: false,
           ensureExists: false,
           connection: {
-            ...{ host, port, user, password },
+            host,
+            port,
+            user,
+            password,
             database: 'postgres',
             ssl: false,
           },

@@ -17,8 +17,6 @@ import {
   type PostgresServer,
 } from '../emulator';
 import lakebaseModule, { lakebaseDatabaseServiceFactory } from '../src';
-import { TokenRefresher } from '../src/tokenRefresher';
-import { FakeClock } from '../testbed/fakeClock';
 import {
   keepingRootLogger,
   killSessions,
@@ -26,7 +24,7 @@ import {
   lakebaseTests,
 } from './support/lakebase';
 import { HOUR } from '../testbed/durations';
-import { busy, FakeMint } from './support/refresher';
+import { busy, createRefresher } from './support/refresher';
 
 const backends: TestBackend[] = [];
 
@@ -254,7 +252,7 @@ describe('without readiness: true', () => {
   );
 });
 
-describe('a readiness that can not have an effect', () => {
+describe('a readiness that cannot have an effect', () => {
   const warnings = ({ lines }: Awaited<ReturnType<typeof startBackend>>) =>
     lines.filter(({ level }) => level === 'warn').map(line => line.message);
 
@@ -299,9 +297,7 @@ describe('a readiness that can not have an effect', () => {
 
 describe('a credential that ran out unnoticed', () => {
   it('does not count until minting a new one has failed', async () => {
-    const clock = new FakeClock();
-    const mint = new FakeMint(clock, HOUR);
-    const refresher = new TokenRefresher({ mint: mint.attempt, clock });
+    const { clock, mint, refresher } = createRefresher();
     await refresher.token();
 
     clock.sleep(2 * HOUR);

@@ -1,3 +1,4 @@
+import { explainRefreshFault } from '../src/databricks/credentialFaults';
 import { LakebaseError } from '../src/errors';
 import { type Credential, TokenRefresher } from '../src/tokenRefresher';
 import { FakeClock } from './fakeClock';
@@ -62,11 +63,19 @@ export async function simulateReplicas(
     const refresher = new TokenRefresher({
       clock,
       mint: () => workspace.mint(),
-      onAttempt: ({ error }) => {
-        if (mine.at < Infinity) return;
-        mine.attempts += 1;
-        if (!error) mine.at = clock.monotonic();
-      },
+      explain: explainRefreshFault,
+      listeners: [
+        {
+          onMinted() {
+            if (mine.at < Infinity) return;
+            mine.attempts += 1;
+            mine.at = clock.monotonic();
+          },
+          onFailed() {
+            if (mine.at === Infinity) mine.attempts += 1;
+          },
+        },
+      ],
     });
     refresher.start();
     return refresher;
@@ -123,10 +132,11 @@ class LimitedWorkspace {
     if (granted) return { token: `token ${this.times.length}`, lifeMs };
 
     this.refused += 1;
-    throw new LakebaseError('workspace-busy', {
-      message: 'HTTP 429',
-      retryAfterMs,
-    });
+    throw new LakebaseError(
+      'workspace-busy',
+      { problem: 'HTTP 429' },
+      { retryAfterMs },
+    );
   }
 
   #admit(): boolean {

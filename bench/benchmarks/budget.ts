@@ -65,7 +65,7 @@ async function bursts(
 ): Promise<Bursts> {
   const pluginIds = pluginIdsOf(onePool ? 1 : PLUGINS);
   return withPlugins(
-    { ...{ laboratory, contender, pluginIds, settings } },
+    { laboratory, contender, pluginIds, settings },
     async ({ databases }) => {
       await laboratory.watch();
       const startedAt = Date.now();
@@ -80,7 +80,10 @@ async function bursts(
       const { samples, logins } = await laboratory.observed();
       const done = queries.length - failuresOf(queries).length;
       return {
-        ...{ queries, samples, logins, startedAt },
+        queries,
+        samples,
+        logins,
+        startedAt,
         perSecond: (done / tookMs) * 1000,
         peak: highest(samples.map(({ open }) => open)),
       };

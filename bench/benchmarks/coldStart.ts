@@ -30,7 +30,10 @@ async function coldStart(
   const settings = { poolMax: CONNECTIONS };
   return withPlugins(
     {
-      ...{ laboratory, contender, pluginIds, settings },
+      laboratory,
+      contender,
+      pluginIds,
+      settings,
       mintLatencyMs: MINT_LATENCY_MS,
     },
     async ({ databases, startedAt }) => {

@@ -34,7 +34,8 @@ async function measure(context: Context, times: number): Promise<Times> {
   const { laboratory } = context;
   const found: Times = { static: [], [AGAIN]: [], ours: [] };
   const options = {
-    ...{ laboratory, pluginIds: [PLUGIN] },
+    laboratory,
+    pluginIds: [PLUGIN],
     settings: { poolMax: 1 },
   };
   const target = await laboratory.target();

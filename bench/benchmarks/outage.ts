@@ -81,7 +81,9 @@ async function runScenario(
   const pluginIds = pluginIdsOf(PLUGINS);
   return withPlugins(
     {
-      ...{ laboratory, contender, pluginIds },
+      laboratory,
+      contender,
+      pluginIds,
       lifeMs: LIFE_MS,
       settings: {
         poolMax: CONNECTIONS,
@@ -118,7 +120,8 @@ async function runScenario(
   ): Promise<Query[]> {
     const load = (durationMs: number) =>
       steadyLoad({
-        ...{ databases, durationMs },
+        databases,
+        durationMs,
         clientsPerPlugin: CONNECTIONS,
         thinkMs: THINK_MS,
       });

@@ -38,7 +38,9 @@ async function rotation(
   const pluginIds = pluginIdsOf(PLUGINS);
   return withPlugins(
     {
-      ...{ laboratory, contender, pluginIds },
+      laboratory,
+      contender,
+      pluginIds,
       settings: { poolMax: CONNECTIONS },
       lifeMs: LIFE_MS,
       mintLatencyMs: MINT_LATENCY_MS,
@@ -48,7 +50,8 @@ async function rotation(
       await laboratory.watch();
       const startedAt = Date.now();
       const queries = await steadyLoad({
-        ...{ databases, durationMs },
+        databases,
+        durationMs,
         clientsPerPlugin: CONNECTIONS,
         thinkMs: THINK_MS,
       });

@@ -93,7 +93,9 @@ async function perSecond(
 ): Promise<number> {
   return withPlugins(
     {
-      ...{ laboratory, contender, pluginIds: [PLUGIN] },
+      laboratory,
+      contender,
+      pluginIds: [PLUGIN],
       settings: { poolMax: CONNECTIONS },
     },
     async ({ databases: [database] }) => {
@@ -115,7 +117,9 @@ async function perSecond(
 const createTables = ({ laboratory }: Context, contender: Contender) =>
   withPlugins(
     {
-      ...{ laboratory, contender, pluginIds: [PLUGIN] },
+      laboratory,
+      contender,
+      pluginIds: [PLUGIN],
       settings: { poolMax: 1 },
     },
     ({ databases: [database] }) => database.query(TABLES),

@@ -81,7 +81,9 @@ async function heapPerPool(
   let before = 0;
   const used = await withPlugins(
     {
-      ...{ laboratory, pluginIds, settings },
+      laboratory,
+      pluginIds,
+      settings,
       contender: {
         ...contender,
         start: (target, given) => {

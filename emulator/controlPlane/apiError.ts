@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Reply } from './faults';
+import type { Reply } from './reply';
 
 const CODES: Record<number, string> = {
   400: 'INVALID_PARAMETER_VALUE',

@@ -1,13 +1,7 @@
 import { delay } from '../delay';
 import { ApiError, OAuthError } from './apiError';
+import type { Reply } from './reply';
 import type { Route } from './routes';
-
-export interface Reply {
-  status: number;
-  headers?: Record<string, string>;
-  /** An object is sent as JSON, a string as it is. */
-  body?: unknown;
-}
 
 export type Fault =
   /** Without a body: the error body that the API has for this status. */

@@ -1,7 +1,7 @@
 import { GITHUB_SUBJECT } from '../identityProvider';
 import { ApiError, OAuthError } from './apiError';
 import { credential, instanceCredential } from './credentials';
-import type { Reply } from './faults';
+import type { Reply } from './reply';
 import { page } from './pages';
 import {
   bearerTokenOf,

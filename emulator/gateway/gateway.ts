@@ -6,25 +6,9 @@ import type { CredentialAuthority } from '../credentialAuthority';
 import { listenOnLoopback, type LoopbackListener } from '../loopback';
 import { Compute, type SuspendOptions } from './compute';
 import { REFUSALS, type RefusalKind } from './refusals';
-import { Session } from './session';
+import type { Login, RefusedLogin } from './logins';
+import { Session, type SessionHost } from './session';
 import { errorResponse } from './wire';
-
-export interface Login {
-  user: string;
-  database: string;
-  applicationName?: string;
-  /** The `jti` of the credential. */
-  tokenId: string;
-  at: number;
-}
-
-export interface RefusedLogin {
-  /** `upstream`: the real server's own refusal, passed on. */
-  kind: RefusalKind | 'upstream';
-  code: string;
-  user: string;
-  at: number;
-}
 
 export interface GatewayOptions {
   authority: CredentialAuthority;
@@ -56,7 +40,10 @@ interface ScriptedRefusal {
  * The endpoint's front door: takes TLS, asks for the credential, checks it at
  * login only, and then hands the connection to the real Postgres.
  */
-export class Gateway extends EventEmitter<GatewayEvents> {
+export class Gateway
+  extends EventEmitter<GatewayEvents>
+  implements SessionHost
+{
   readonly host = 'localhost';
   /** Leads here as well: names are compared without regard to case. */
   readonly otherHost = 'LOCALHOST';
@@ -188,7 +175,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
   refusal(
     kind: RefusalKind,
     variant = this.variant[kind] ?? 0,
-    { user, database }: Session,
+    { user, database }: Pick<Session, 'user' | 'database'>,
   ): Buffer {
     const chosen = REFUSALS[kind][variant];
     this.refused(kind, chosen.code, user);

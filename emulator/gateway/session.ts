@@ -1,8 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { secureContext } from '../certificates';
+import { secureContext, type TlsMode } from '../certificates';
 import { delay } from '../delay';
-import type { Gateway } from './gateway';
+import type { Branch } from '../branch';
+import type { CredentialAuthority } from '../credentialAuthority';
+import type { Compute } from './compute';
+import type { Login, RefusedLogin } from './logins';
 import type { RefusalKind } from './refusals';
 import { openUpstream, UpstreamRefusal, type Upstream } from './upstream';
 import {
@@ -26,6 +29,33 @@ class Refusal extends Error {
   }
 }
 
+/** What a session needs of the endpoint that it is at. */
+export interface SessionHost {
+  readonly authority: CredentialAuthority;
+  readonly branch: Branch;
+  readonly compute: Compute;
+  readonly isDisabled: (host: string) => boolean;
+  readonly serverNames: string[];
+  readonly tls: TlsMode;
+  readonly requireSni: boolean;
+  readonly loginLatencyMs: number;
+  /** Resolves when the endpoint is awake. */
+  reachable(): Promise<void>;
+  /** Whether there is a connection left for it. */
+  admit(session: Session): boolean;
+  /** The refusal that a test wants next. */
+  nextScripted(): { kind: RefusalKind; variant?: number } | undefined;
+  /** Notes a refusal, and words it. */
+  refusal(
+    kind: RefusalKind,
+    variant: number | undefined,
+    session: Session,
+  ): Buffer;
+  refused(kind: RefusedLogin['kind'], code: string, user: string): void;
+  loggedIn(login: Login): void;
+  emit(event: 'attempt', attempt: { user: string }): boolean;
+}
+
 /** One client's connection, from its first byte to its last. */
 export class Session {
   readonly raw: Socket;
@@ -33,12 +63,12 @@ export class Session {
   admitted = false;
   user = '';
   database = '';
-  readonly #gateway: Gateway;
+  readonly #gateway: SessionHost;
   #serverName?: string;
   #socket: Socket;
   #upstream?: Upstream;
 
-  constructor(raw: Socket, gateway: Gateway) {
+  constructor(raw: Socket, gateway: SessionHost) {
     this.raw = raw;
     this.#socket = raw;
     this.#gateway = gateway;

@@ -1,8 +1,9 @@
 import { InputError, NotFoundError } from '@backstage/errors';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { inWords } from '../errors';
 import { doctor, DoctorOptions } from './doctor';
-import { failureOf } from './doctor/failureOf';
 import { EXIT } from './exitCodes';
+import { explainFailure } from './explainFailure';
 import { psql } from './psql';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
@@ -96,9 +97,8 @@ function count(value: string): number {
 }
 
 function report(error: unknown, terminal: Terminal): number {
-  const { message, cure, paste = [] } = failureOf(error);
-  const sentences = [message, cure].filter(Boolean).join('. ');
-  terminal.error([sentences, ...paste].join('\n'));
+  const { statements = [], ...sentences } = explainFailure(error);
+  terminal.error([inWords(sentences), ...statements].join('\n'));
   if (error instanceof NotFoundError) return EXIT.notFound;
   return error instanceof InputError ? EXIT.usage : EXIT.failed;
 }

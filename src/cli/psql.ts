@@ -5,10 +5,9 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { NotFoundError } from '@backstage/errors';
-import { accessFor } from './accessFor';
-import type { EndpointAccess } from './endpointAccess';
+import type { DatabaseAccess } from './databaseAccess';
+import { openAccess } from './openAccess';
 import { psqlEnvironment, tlsOptions } from './psqlEnvironment';
-import { readConfig } from './readConfig';
 import type { Terminal } from './terminal';
 
 export interface PsqlOptions {
@@ -23,11 +22,10 @@ export async function psql(
   options: PsqlOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const rootConfig = await readConfig(options.config);
-  const access = accessFor(rootConfig, terminal, options.plugin);
+  const access = await openAccess(options.config, terminal, options.plugin);
   try {
-    const login = await loginOf(access, options.plugin);
-    const trusted = await authorities(access, terminal.env);
+    const login = await findLogin(access, options.plugin);
+    const trusted = await readAuthorities(access, terminal.env);
     return await withFile(trusted, async caFile => {
       const env = await psqlEnvironment(terminal.env, { ...login, caFile });
       return run(options.args, env);
@@ -52,15 +50,15 @@ async function withFile<T>(
   }
 }
 
-async function loginOf(access: EndpointAccess, pluginId?: string) {
-  const { schemaMode, use, plugin } = access;
-  const { connectTimeoutMs, adminDatabase } = use.config;
+async function findLogin(access: DatabaseAccess, pluginId?: string) {
+  const { settings, endpoint, plugin } = access;
+  const { connectTimeoutMs, adminDatabase } = endpoint;
   const target = await access.target();
   const { token: password } = await access.credential();
   const login = { target, plugin, password, connectTimeoutMs };
   if (pluginId !== undefined) return login;
 
-  const database = schemaMode ? target.database : adminDatabase;
+  const database = settings.schemaMode ? target.database : adminDatabase;
   return {
     ...login,
     target: { ...target, database },
@@ -72,8 +70,8 @@ async function loginOf(access: EndpointAccess, pluginId?: string) {
  * Those that the backend trusts, in a file, since libpq below 16 does not know
  * the word `system`, and none knows what Node was told to trust.
  */
-async function authorities(
-  { plugin }: EndpointAccess,
+async function readAuthorities(
+  { plugin }: DatabaseAccess,
   { NODE_EXTRA_CA_CERTS: extra }: Terminal['env'],
 ): Promise<string> {
   const { ca } = tlsOptions(plugin);

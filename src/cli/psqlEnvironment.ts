@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { escapeIdentifier } from 'pg';
 import type { Env } from '../config/identitySources';
 import type { PluginDatabase } from '../config/pluginDatabase';
-import type { ConnectionTarget } from '../connections/postgresFaults';
+import type { ConnectionTarget } from '../connections/target';
 
 /** Variables of libpq and psql that say how to show things, not where to go. */
 const KEPT = [

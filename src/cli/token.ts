@@ -1,7 +1,6 @@
-import { InputError } from '@backstage/errors';
-import { accessFor } from './accessFor';
+import { ConfigurationError } from '../errors';
 import { EXIT } from './exitCodes';
-import { readConfig } from './readConfig';
+import { openAccess } from './openAccess';
 import type { Terminal } from './terminal';
 
 export interface TokenOptions {
@@ -23,13 +22,13 @@ export async function token(
   terminal: Terminal,
 ): Promise<number> {
   if (!terminal.interactive && !options.yes) {
-    throw new InputError(
-      'The output is no terminal, and whoever reads the credential there can ' +
-        'log in for up to an hour. Say --yes if that is meant',
+    throw new ConfigurationError(
+      'The output is not a terminal, and whoever reads the credential there ' +
+        'can log in for up to an hour',
+      'Say --yes if that is meant',
     );
   }
-  const rootConfig = await readConfig(options.config);
-  const access = accessFor(rootConfig, terminal, options.plugin);
+  const access = await openAccess(options.config, terminal, options.plugin);
   try {
     const askedAt = terminal.clock.wall();
     const { token: credential, lifeMs } = await access.credential();

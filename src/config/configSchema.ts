@@ -1,23 +1,21 @@
 import { z } from 'zod';
+import { boolean, duration, integer } from './values';
 
-const duration = z
-  .union(
-    [
-      z.string(),
-      z.strictObject({
-        years: z.number().optional(),
-        months: z.number().optional(),
-        weeks: z.number().optional(),
-        days: z.number().optional(),
-        hours: z.number().optional(),
-        minutes: z.number().optional(),
-        seconds: z.number().optional(),
-        milliseconds: z.number().optional(),
-      }),
-    ],
-    { error: "not a duration, such as '30s' or { minutes: 5 }" },
-  )
-  .describe("A duration: '30s', ISO 8601, or { minutes: 5 }.");
+/** Lakebase guarantees no connection for longer than a day. */
+const timeToWait = duration({
+  fromMs: 1_000,
+  toMs: 24 * 60 * 60_000,
+  inWords: 'from 1 second to 24 hours',
+});
+
+/** What the platform accepts as `ttl` of a credential. */
+const lifetime = duration({
+  fromMs: 5 * 60_000,
+  toMs: 60 * 60_000,
+  inWords: 'whole seconds from 5 minutes to 1 hour',
+}).refine(ms => ms % 1000 === 0, {
+  error: 'must be whole seconds from 5 minutes to 1 hour',
+});
 
 const endpoint = z
   .string()
@@ -28,7 +26,8 @@ const endpoint = z
       'up. LAKEBASE_ENDPOINT when left out as a whole.',
   );
 
-const workspace = z.strictObject({
+/** The block `workspace` of either of the blocks below. */
+export const workspaceSchema = z.strictObject({
   host: z
     .string()
     .optional()
@@ -100,12 +99,12 @@ export const lakebaseSchema = z
       .string()
       .optional()
       .describe('Name of a Provisioned instance, in place of an endpoint.'),
-    workspace: workspace
+    workspace: workspaceSchema
       .optional()
       .describe('The workspace that mints the credentials, and as whom.'),
     credential: z
       .strictObject({
-        lifetime: duration
+        lifetime: lifetime
           .optional()
           .describe(
             'How long a credential shall live, from 5 minutes to 1 hour. The ' +
@@ -121,8 +120,7 @@ export const lakebaseSchema = z
         'The database from which missing plugin databases are created. ' +
           'databricks_postgres when left out.',
       ),
-    localProxy: z
-      .boolean()
+    localProxy: boolean
       .optional()
       .describe(
         'Serves plugins that connect to backend.database.connection by ' +
@@ -135,7 +133,7 @@ export const lakebaseSchema = z
         port: z.union([z.number(), z.string()]).optional(),
         ssl: z
           .union([
-            z.boolean(),
+            boolean,
             z.strictObject({
               ca: z.string().optional(),
               servername: z.string().optional(),
@@ -148,30 +146,26 @@ export const lakebaseSchema = z
         'How this module alone reaches the endpoint, in place of host, port ' +
           'and ssl of backend.database.connection.',
       ),
-    connectTimeout: duration
+    connectTimeout: timeToWait
       .optional()
       .describe(
         'How long one new connection may take in all: waiting for a ' +
           'credential, for a waking endpoint, and logging in. 60 seconds when ' +
           'left out.',
       ),
-    maxConnections: z
-      .number()
-      .int()
-      .min(1)
+    maxConnections: integer
       .optional()
       .describe(
         'How many connections the whole process may have open, all plugins ' +
           'together. No bound of its own when left out.',
       ),
-    maxConnectionAge: duration
+    maxConnectionAge: timeToWait
       .optional()
       .describe(
         'A pooled connection is replaced after this time, less up to a tenth ' +
           'of jitter. 45 minutes when left out.',
       ),
-    readiness: z
-      .boolean()
+    readiness: boolean
       .optional()
       .describe(
         "Whether Backstage's readiness probe fails while no credential is " +
@@ -191,7 +185,7 @@ export const pluginLakebaseSchema = z
         'Resource path of another endpoint for this plugin; host and user of ' +
           'the base connection do not apply to it.',
       ),
-      workspace: workspace
+      workspace: workspaceSchema
         .optional()
         .describe(
           'Another workspace or identity for this plugin, in place of the ' +
@@ -216,4 +210,4 @@ const isShared = (key: string) => key in lakebaseSchema.shape;
 /** What the blocks hold once they have the right shape. */
 export type LakebaseBlock = z.infer<typeof lakebaseSchema>;
 export type PluginLakebaseBlock = z.infer<typeof pluginLakebaseSchema>;
-export type WorkspaceBlock = z.infer<typeof workspace>;
+export type WorkspaceBlock = z.infer<typeof workspaceSchema>;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '@backstage/errors';
 import { isError } from 'lodash';
+import { ConfigurationError } from '../errors';
 
 type Env = Record<string, string | undefined>;
 
@@ -19,7 +19,7 @@ const SETTINGS = '__settings__';
  * The profile of this name, or else the default one.
  *
  * @returns undefined when there is none and nobody named one.
- * @throws InputError when a named one is missing, or the file can not be read.
+ * @throws ConfigurationError when a named one is missing, or the file cannot be read.
  */
 export function readDatabricksProfile(
   env: Env,
@@ -35,12 +35,12 @@ export function readDatabricksProfile(
   const values = sections?.get(name);
   if (file !== undefined && values) return { name, file, values };
   if (!wanted) return undefined;
-  throw new InputError(
+  throw new ConfigurationError(
     `${wanted.key} names the profile '${name}', but ` +
       `${file ?? '~/.databrickscfg'} ` +
-      (sections ? 'has no such section' : 'does not exist') +
-      `. Make it with 'databricks auth login --profile ${name}', or name ` +
-      'another file in DATABRICKS_CONFIG_FILE',
+      (sections ? 'has no such section' : 'does not exist'),
+    `Make it with 'databricks auth login --profile ${name}', or name another ` +
+      'file in DATABRICKS_CONFIG_FILE',
   );
 }
 
@@ -58,9 +58,9 @@ function readSections(file: string) {
   } catch (error) {
     const code = isError(error) ? (error as NodeJS.ErrnoException).code : '';
     if (code === 'ENOENT') return undefined;
-    throw new InputError(
-      `The Databricks configuration file ${file} can not be read (${code}). ` +
-        'Check its permissions, or name another one in DATABRICKS_CONFIG_FILE',
+    throw new ConfigurationError(
+      `The Databricks configuration file ${file} cannot be read (${code})`,
+      'Check its permissions, or name another one in DATABRICKS_CONFIG_FILE',
     );
   }
   return parseSections(text);

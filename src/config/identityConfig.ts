@@ -1,4 +1,4 @@
-import { InputError } from '@backstage/errors';
+import { ConfigurationError } from '../errors';
 import { WorkspaceBlock } from './configSchema';
 import { claimsOf } from '../databricks/claims';
 import { Identity, tokenUrl, WorkspaceSettings } from '../databricks/identity';
@@ -46,7 +46,7 @@ const SHORT_LIFE_MS = 24 * 60 * 60_000;
  * source as a whole; only the host may come from another one below it.
  *
  * @param key - Where the block lies in app-config.
- * @throws InputError that names the key and the remedy.
+ * @throws ConfigurationError that names the key and the remedy.
  */
 export function readWorkspaceSettings(
   key: string,
@@ -64,11 +64,11 @@ export function readWorkspaceSettings(
       hostKey: host.key,
     };
   }
-  throw new InputError(
-    `${key} says nothing of an identity. Set clientId and clientSecret there, ` +
-      'or DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, to an OAuth ' +
-      'secret of a service principal; or else token, oidcTokenFile, ' +
-      'oidcTokenEnv, profile, or authType',
+  throw new ConfigurationError(
+    `${key} names no identity`,
+    'Set clientId and clientSecret there, or DATABRICKS_CLIENT_ID and ' +
+      'DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal; ' +
+      'or else token, oidcTokenFile, oidcTokenEnv, profile, or authType',
   );
 }
 
@@ -85,9 +85,10 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
     const name = source.nameOf('host');
     return { value: workspaceOrigin(value, name), key: name, source };
   }
-  throw new InputError(
-    `${key}.host is missing. Set it, or DATABRICKS_HOST, ` +
-      "to the workspace's URL, such as https://dbc-1234.cloud.databricks.com",
+  throw new ConfigurationError(
+    `${key}.host is missing`,
+    "Set it, or DATABRICKS_HOST, to the workspace's URL, such as " +
+      'https://dbc-1234.cloud.databricks.com',
   );
 }
 
@@ -95,7 +96,7 @@ function workspaceOrigin(value: string, key: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
   if (!url || url.username || url.password) {
-    throw new InputError(
+    throw new ConfigurationError(
       `${key} is not the URL of a workspace, such as ` +
         'https://dbc-1234.cloud.databricks.com',
     );
@@ -108,9 +109,9 @@ function checkSecure({ protocol, hostname }: URL, key: string): void {
   const secure =
     protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
   if (!secure) {
-    throw new InputError(
-      `${key} must start with https://, since a secret is sent there. Plain ` +
-        'http is accepted to a loopback address only',
+    throw new ConfigurationError(
+      `${key} must start with https://, since a secret is sent there`,
+      'Plain http is accepted to a loopback address only',
     );
   }
 }
@@ -133,10 +134,10 @@ function checkSameHost(source: Source, host: Host): void {
   if (!source.profile || own === undefined) return;
   const key = source.nameOf('host');
   if (workspaceOrigin(own, key) === host.value) return;
-  throw new InputError(
+  throw new ConfigurationError(
     `The only identity is that of profile '${source.profile}', which is for ` +
-      `another workspace (${key}) than ${host.key} says (${host.value}). Give ` +
-      'an identity beside that host, or name the profile for it',
+      `another workspace (${key}) than ${host.key} says (${host.value})`,
+    'Give an identity beside that host, or name the profile for it',
   );
 }
 
@@ -150,22 +151,23 @@ function methodOf(source: Source): Method {
   const marks = marksIn(source);
   if (marks.length > 1) {
     const [one, other] = marks;
-    throw new InputError(
+    throw new ConfigurationError(
       `${source.nameOf(one.setting)} (${one.method}) and ` +
-        `${source.nameOf(other.setting)} (${other.method}) are two identities. ` +
-        `Remove one, or choose with ${source.nameOf('authType')}`,
+        `${source.nameOf(other.setting)} (${other.method}) are two identities`,
+      `Remove one, or choose with ${source.nameOf('authType')}`,
     );
   }
   return marks[0]?.method ?? 'oauth-m2m';
 }
 
 function refuseMethod(name: string, key: string): never {
-  throw new InputError(
-    METHODS_OF_OTHERS.includes(name)
-      ? `${key}: ${name} is not built in. Choose 'external', and add a ` +
-          'service factory for lakebaseWorkspaceTokenServiceRef to the ' +
-          'backend that gets the tokens'
-      : `${key} must be one of ${METHODS.join(', ')}`,
+  if (!METHODS_OF_OTHERS.includes(name)) {
+    throw new ConfigurationError(`${key} must be one of ${METHODS.join(', ')}`);
+  }
+  throw new ConfigurationError(
+    `${key}: ${name} is not built in`,
+    "Choose 'external', and add a service factory for " +
+      'lakebaseWorkspaceTokenServiceRef to the backend that gets the tokens',
   );
 }
 
@@ -227,12 +229,12 @@ function readToken(source: Source): string {
   const { exp, iat = exp } = claimsOf(token) ?? {};
   const expiresAtMs = Number(exp) * 1000;
   if (expiresAtMs - Number(iat) * 1000 < SHORT_LIFE_MS) {
-    throw new InputError(
-      `${source.nameOf('token')} is no personal access token but a token that ` +
-        `ends at ${new Date(expiresAtMs).toISOString()}, such as a database ` +
-        'credential that a script put there. Remove it, and such a script: ' +
-        'credentials are minted here, with a personal access token or ' +
-        'another identity of the workspace',
+    throw new ConfigurationError(
+      `${source.nameOf('token')} is not a personal access token but a token ` +
+        `that ends at ${new Date(expiresAtMs).toISOString()}, such as a ` +
+        'database credential that a script put there',
+      'Remove it, and such a script: credentials are minted here, with a ' +
+        'personal access token or another identity of the workspace',
     );
   }
   return token;
@@ -242,9 +244,9 @@ function readIdTokenVariable({ source, env }: Context) {
   const variable = source.get('oidcTokenEnv') ?? 'DATABRICKS_OIDC_TOKEN';
   const idToken = env[variable]?.trim();
   if (!idToken) {
-    throw new InputError(
-      `The environment variable ${variable} is missing, which is to hold an ` +
-        `id token. Set it, or name another in ${source.nameOf('oidcTokenEnv')}`,
+    throw new ConfigurationError(
+      `The environment variable ${variable} is missing`,
+      `Set it to an id token, or name another variable in ${source.nameOf('oidcTokenEnv')}`,
     );
   }
   return { method: 'env-oidc' as const, idToken, identityKeys: variable };
@@ -255,9 +257,9 @@ function readGithub(env: Env) {
   const requestToken = env.ACTIONS_ID_TOKEN_REQUEST_TOKEN?.trim();
   const identityKeys = 'ACTIONS_ID_TOKEN_REQUEST_URL';
   if (!requestUrl || !requestToken || !URL.canParse(requestUrl)) {
-    throw new InputError(
-      `${identityKeys} or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing. GitHub ` +
-        "Actions sets both for a job with 'permissions: id-token: write'",
+    throw new ConfigurationError(
+      `${identityKeys} or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing`,
+      "GitHub Actions sets both for a job with 'permissions: id-token: write'",
     );
   }
   checkSecure(new URL(requestUrl), identityKeys);
@@ -277,10 +279,10 @@ const federation = ({ source, host }: Context) => ({
 function needed(source: Source, setting: Setting): string {
   const value = source.get(setting);
   if (value === undefined) {
-    throw new InputError(
-      `${source.nameOf(setting)} is missing. Set it beside the rest of this ` +
-        'identity, or all of the identity in another place: nothing but the ' +
-        'host may come from elsewhere',
+    throw new ConfigurationError(
+      `${source.nameOf(setting)} is missing`,
+      'Set it beside the rest of this identity, or all of the identity in ' +
+        'another place: nothing but the host may come from elsewhere',
     );
   }
   return value;

@@ -1,17 +1,18 @@
-import { Config } from '@backstage/config';
-import { InputError } from '@backstage/errors';
-import { JsonObject } from '@backstage/types';
+import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
-import { isNil, merge, omit } from 'lodash';
-import { isBaseOnLakebase } from './activation';
-import { DATABASE_KEY, DEFAULT_DATABASE, LakebaseConfig } from './config';
+import { merge, omit } from 'lodash';
+import { ConfigurationError } from '../errors';
+import type { Blocks } from './blocks';
 import {
-  baseConnectionAt,
-  baseKeyOf,
-  ConnectionConfig,
-  connectionAt,
-  connectionOf,
-} from './connectionConfig';
+  completeConnection,
+  type ConnectionSettings,
+  findBaseKey,
+  readBaseConnection,
+  readConnection,
+} from './connectionSettings';
+import { DEFAULT_DATABASE, type MintingSettings } from './endpointSettings';
+import { DATABASE_KEY, pluginKey } from './keys';
+import { readPool } from './poolSettings';
 
 /** Databases are created at start, so the connection for it need not stay. */
 const ADMIN_IDLE_TIMEOUT_MS = 5_000;
@@ -50,6 +51,8 @@ export interface PluginDatabase {
   ensureDatabase: boolean;
   /** The schema to create when it is missing. */
   ensureSchema?: string;
+  /** Whether the operator wants the plugin not to migrate its tables. */
+  skipMigrations: boolean;
   connectTimeoutMs: number;
 }
 
@@ -57,61 +60,59 @@ export interface PluginDatabase {
  * Merges `backend.database` and `backend.database.plugin.<id>` as Backstage's
  * own Postgres connector does.
  *
- * @throws InputError that names the key and the remedy.
+ * @throws ConfigurationError that names the key and the remedy.
  */
 export function readPluginDatabase(
-  rootConfig: Config,
-  lakebase: LakebaseConfig,
+  blocks: Blocks,
+  { connectTimeoutMs }: MintingSettings,
   pluginId: string,
 ): PluginDatabase {
-  const config = rootConfig.getConfig(DATABASE_KEY);
-  const plugin = config.getOptionalConfig(`plugin.${pluginId}`);
-  const schema = isSchemaMode(config)
-    ? readSchemaName(config, pluginId)
+  const { database } = blocks;
+  const plugin = blocks.plugins.get(pluginId) ?? {};
+  const schema = isSchemaMode(blocks)
+    ? nameSchema(blocks, pluginId)
     : undefined;
-  const ensureExists = preferred(plugin, config, 'ensureExists') ?? true;
-  const knexConfig: JsonObject = merge(
-    omit(config.get<JsonObject>(), NOT_OF_KNEX),
+  const ensureExists = plugin.ensureExists ?? database.ensureExists ?? true;
+  const knexConfig = merge(
+    {},
+    omit(database, NOT_OF_KNEX),
     { useNullAsDefault: true },
-    config.getOptionalConfig('knexConfig')?.get<JsonObject>(),
-    plugin?.getOptionalConfig('knexConfig')?.get<JsonObject>(),
+    database.knexConfig,
+    plugin.knexConfig,
     // By index, as all else: what follows the schema is the user's.
     schema && { searchPath: [schema] },
-  );
-  const pool = readPool(knexConfig, lakebase.connectTimeoutMs);
+  ) as JsonObject;
+  const pool = readPool(knexConfig, connectTimeoutMs);
 
   return {
-    connection: readConnection(rootConfig, pluginId),
+    connection: mergeConnection(blocks, pluginId),
     knexConfig: {
       ...omit(knexConfig, 'connection'),
       client: 'pg',
       pool: pool.settings,
     },
-    role: plugin?.getOptionalString('role') ?? config.getOptionalString('role'),
+    role: plugin.role ?? database.role,
     ensureDatabase: ensureExists,
     ensureSchema:
-      ensureExists || preferred(plugin, config, 'ensureSchemaExists')
+      ensureExists || (plugin.ensureSchemaExists ?? database.ensureSchemaExists)
         ? schema
         : undefined,
+    skipMigrations: plugin.skipMigrations ?? database.skipMigrations ?? false,
     connectTimeoutMs: pool.connectTimeoutMs,
   };
 }
 
-/** The connection that plugins have in common, but for their databases. */
-export const readBaseConnection = (rootConfig: Config) =>
-  connectionOf(baseConnectionAt(rootConfig), baseKeyOf(rootConfig, 'ssl'));
-
 /** The database that a missing one is created from, by one connection at most. */
-export function adminDatabaseOf(
+export function toAdminDatabase(
   { connection, role }: PluginDatabase,
-  lakebase: LakebaseConfig,
+  { adminDatabase, connectTimeoutMs }: MintingSettings,
 ): PluginDatabase {
-  const pool = readPool({}, lakebase.connectTimeoutMs);
+  const pool = readPool({}, connectTimeoutMs);
   return {
     connection: {
       ...omit(connection, 'application_name'),
       port: connection.port,
-      database: lakebase.adminDatabase,
+      database: adminDatabase,
     },
     knexConfig: {
       client: 'pg',
@@ -123,120 +124,70 @@ export function adminDatabaseOf(
     },
     role,
     ensureDatabase: false,
+    skipMigrations: true,
     connectTimeoutMs: pool.connectTimeoutMs,
   };
 }
 
 /** Whether all plugins share one database, each with a schema of its own. */
-export function isSchemaMode(config: Config): boolean {
-  return config.getOptionalString('pluginDivisionMode') === 'schema';
-}
+export const isSchemaMode = ({ database }: Blocks): boolean =>
+  database.pluginDivisionMode === 'schema';
 
-/** Whether the operator wants the plugin not to migrate its tables. */
-export function readSkipMigrations(
-  rootConfig: Config,
-  pluginId: string,
-): boolean {
-  const config = rootConfig.getConfig(DATABASE_KEY);
-  const plugin = config.getOptionalConfig(`plugin.${pluginId}`);
-  return preferred(plugin, config, 'skipMigrations') ?? false;
-}
-
-function preferred(
-  plugin: Config | undefined,
-  base: Config,
-  key: string,
-): boolean | undefined {
-  return plugin?.getOptionalBoolean(key) ?? base.getOptionalBoolean(key);
-}
-
-function readSchemaName(config: Config, pluginId: string): string {
-  const prefix = config.getOptionalString('schemaPrefix') ?? '';
+function nameSchema({ database }: Blocks, pluginId: string): string {
+  const prefix = database.schemaPrefix ?? '';
   if (prefix && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(prefix)) {
-    throw new InputError(
-      `backend.database.schemaPrefix '${prefix}' must start with a letter or ` +
+    throw new ConfigurationError(
+      `${DATABASE_KEY}.schemaPrefix '${prefix}' must start with a letter or ` +
         'underscore and hold only letters, digits and underscores',
     );
   }
   const name = prefix + pluginId;
   // In a search path, Postgres would not cut it off as it does elsewhere.
   if (Buffer.byteLength(name) > MAX_IDENTIFIER_BYTES) {
-    throw new InputError(
+    throw new ConfigurationError(
       `The schema name '${name}' exceeds the ${MAX_IDENTIFIER_BYTES}-byte ` +
-        'limit of Postgres. Shorten backend.database.schemaPrefix',
+        'limit of Postgres',
+      `Shorten ${DATABASE_KEY}.schemaPrefix`,
     );
   }
   return name;
 }
 
-function readConnection(rootConfig: Config, pluginId: string): PgConnection {
-  const config = rootConfig.getConfig(DATABASE_KEY);
-  const schemaMode = isSchemaMode(config);
-  const ownKey = `${DATABASE_KEY}.plugin.${pluginId}.connection`;
-  const base = inheritedConnection(rootConfig, pluginId);
-  const own = connectionAt(rootConfig, ownKey);
-  const merged: ConnectionConfig = merge(
+/** What names a plugin's database in database mode. */
+export const readDatabasePrefix = ({ database }: Blocks): string =>
+  database.prefix ?? 'backstage_plugin_';
+
+function mergeConnection(blocks: Blocks, pluginId: string): PgConnection {
+  const schemaMode = isSchemaMode(blocks);
+  const ownKey = `${pluginKey(pluginId)}.connection`;
+  const base = inheritConnection(blocks, pluginId);
+  const own = readConnection(ownKey, blocks.plugins.get(pluginId)?.connection);
+  const merged: ConnectionSettings = merge(
     { application_name: `backstage_plugin_${pluginId}` },
     // In database mode the base database is nobody's own.
     schemaMode ? base : omit(base, 'database'),
     own,
   );
-  const sslKey = own.ssl === undefined ? baseKeyOf(rootConfig, 'ssl') : ownKey;
-  const prefix = config.getOptionalString('prefix') ?? 'backstage_plugin_';
+  const sslKey = own.ssl === undefined ? findBaseKey(blocks, 'ssl') : ownKey;
   return {
-    ...connectionOf(merged, sslKey),
+    ...completeConnection(merged, sslKey),
     database:
-      merged.database ?? (schemaMode ? DEFAULT_DATABASE : prefix + pluginId),
+      merged.database ??
+      (schemaMode ? DEFAULT_DATABASE : readDatabasePrefix(blocks) + pluginId),
   };
 }
 
 /** The base connection, without what belongs to another server or login. */
-function inheritedConnection(
-  rootConfig: Config,
+function inheritConnection(
+  blocks: Blocks,
   pluginId: string,
-): ConnectionConfig {
+): ConnectionSettings {
   // What belongs to another database system would fit nowhere.
-  if (!isBaseOnLakebase(rootConfig)) return {};
-  const base = baseConnectionAt(rootConfig);
-  const own = `${DATABASE_KEY}.plugin.${pluginId}.lakebase`;
-  if (rootConfig.has(`${own}.endpoint`)) {
+  if (!blocks.base) return {};
+  const base = readBaseConnection(blocks);
+  const own = blocks.plugins.get(pluginId)?.lakebase;
+  if (own?.endpoint !== undefined) {
     return omit(base, ['host', 'port', 'user', 'ssl.servername']);
   }
-  return rootConfig.has(`${own}.workspace`) ? omit(base, 'user') : base;
-}
-
-function readPool(
-  knexConfig: JsonObject,
-  connectTimeoutMs: number,
-): { settings: Knex.PoolConfig; connectTimeoutMs: number } {
-  const given = (knexConfig.pool ?? {}) as Knex.PoolConfig;
-  for (const [key, value] of Object.entries(given)) {
-    if (typeof value === 'string') {
-      throw new InputError(
-        `backend.database.knexConfig.pool.${key} must not be a string`,
-      );
-    }
-  }
-  const settings = {
-    min: 0,
-    // Longer than our own deadline, or Knex's timeout would hide the cause.
-    createTimeoutMillis: connectTimeoutMs + 5_000,
-    // Knex takes the smaller one of the two.
-    ...(isNil(knexConfig.acquireConnectionTimeout) && {
-      acquireTimeoutMillis: connectTimeoutMs + 10_000,
-    }),
-    ...given,
-  };
-  const limits = [
-    settings.acquireTimeoutMillis,
-    settings.createTimeoutMillis,
-    knexConfig.acquireConnectionTimeout,
-  ].filter(limit => typeof limit === 'number');
-  return {
-    settings,
-    connectTimeoutMs: Math.min(
-      connectTimeoutMs,
-      ...limits.map(limit => Math.max(limit - 1_000, limit / 2)),
-    ),
-  };
+  return own?.workspace ? omit(base, 'user') : base;
 }

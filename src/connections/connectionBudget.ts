@@ -1,5 +1,5 @@
 import { countBy, minBy, sum } from 'lodash';
-import { LAKEBASE_KEY } from '../config/config';
+import { LAKEBASE_KEY } from '../config/keys';
 import { LakebaseError } from '../errors';
 
 /** Gives a place back; doing so again changes nothing. */
@@ -168,10 +168,12 @@ export class ConnectionBudget {
       .map(([owner, count]) => `${owner} ${count}`)
       .join(', ');
     return new LakebaseError('connections-spent', {
-      message:
+      problem:
         `All ${this.limit} connections that ${LAKEBASE_KEY}.maxConnections ` +
-        `allows are in use: ${holders}. Raise it, or lower ` +
-        'knexConfig.pool.max of the plugins that hold most of them',
+        `allows are in use: ${holders}`,
+      remedy:
+        'Raise it, or lower knexConfig.pool.max of the plugins that hold most ' +
+        'of them',
     });
   }
 }

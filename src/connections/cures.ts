@@ -1,17 +1,18 @@
 import {
-  type Client,
   type DatabaseError,
   escapeIdentifier as quoted,
   escapeLiteral,
 } from 'pg';
-import { wireOf } from './pgWire';
-import type { ConnectionTarget } from './postgresFaults';
+import type { Explanation } from '../errors';
 
-/** Who lacks a right, and where. */
-type Place = Pick<ConnectionTarget, 'user' | 'database' | 'role'> & {
-  /** Where the plugin's tables are. */
+/** As whom a statement was refused, and where. */
+export interface RefusalSite {
+  user: string;
+  role?: string;
+  database: string;
+  /** Where the plugin's tables are; `public` without it. */
   schema?: string;
-};
+}
 
 type Refusal = Pick<DatabaseError, 'code' | 'detail' | 'hint' | 'message'>;
 
@@ -29,8 +30,7 @@ interface Cure {
   text: RegExp;
   codes?: string[];
   matches?(refusal: Refusal): boolean;
-  /** What to do; ends with the statements, and nothing after them. */
-  explain(names: Names, ...groups: string[]): string;
+  explain(names: Names, ...groups: string[]): Explanation;
 }
 
 /** What a table's owner may do, but for MAINTAIN, which Postgres 16 lacks. */
@@ -38,51 +38,113 @@ const ALL_ON_TABLES =
   'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER';
 const ALL_ON_SEQUENCES = 'USAGE, SELECT, UPDATE';
 
-/**
- * Postgres says neither which right on a table is missing nor whether more
- * are, so that all of them are granted at once, on what comes later too. That
- * holds for what the one who runs it creates, whose name is not known here.
- */
-const contentsOf = (schema: string, grantee: string) =>
-  [
-    `GRANT ${ALL_ON_TABLES} ON ALL TABLES IN SCHEMA ${schema} TO ${grantee}`,
-    `GRANT ${ALL_ON_SEQUENCES} ON ALL SEQUENCES IN SCHEMA ${schema} TO ${grantee}`,
-    `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ${ALL_ON_TABLES} ON TABLES TO ${grantee}`,
-    `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ${ALL_ON_SEQUENCES} ON SEQUENCES TO ${grantee};`,
-  ].join('; ');
+const namesAt = ({ user, role, database, schema = 'public' }: RefusalSite) => ({
+  login: quoted(user),
+  grantee: quoted(role ?? user),
+  database: quoted(database),
+  schema: quoted(schema),
+});
 
-const openSchema = ({ grantee, database }: Names, schema: string) =>
-  `${grantee} lacks rights in schema ${schema}. Run in database ${database}, as ` +
-  `owner of that schema and its tables: ` +
-  `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${grantee}; ` +
-  contentsOf(schema, grantee);
+/**
+ * Postgres reports neither which right on a table is missing nor whether more
+ * are, so all of them are granted at once, on later tables as well. Those of
+ * later tables hold for what the grantor creates, whose name is unknown here.
+ */
+const grantContents = (schema: string, grantee: string) => [
+  `GRANT ${ALL_ON_TABLES} ON ALL TABLES IN SCHEMA ${schema} TO ${grantee};`,
+  `GRANT ${ALL_ON_SEQUENCES} ON ALL SEQUENCES IN SCHEMA ${schema} TO ${grantee};`,
+  `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ${ALL_ON_TABLES} ON TABLES TO ${grantee};`,
+  `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ${ALL_ON_SEQUENCES} ON SEQUENCES TO ${grantee};`,
+];
+
+const openSchema = (
+  { grantee, database }: Names,
+  schema: string,
+): Explanation => ({
+  problem: `${grantee} lacks rights in schema ${schema}`,
+  remedy: `Run in database ${database}, as owner of that schema and its tables`,
+  statements: [
+    `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${grantee};`,
+    ...grantContents(schema, grantee),
+  ],
+});
 
 /** Without SET, an earlier membership that excludes it would stay as it is. */
-const membership = (role: string, login: string) =>
+const grantMembership = (role: string, login: string) =>
   `GRANT ${role} TO ${login} WITH SET TRUE;`;
 
-const onDatabase = (rights: string, { database }: Names, grantee: string) =>
-  `GRANT ${rights} ON DATABASE ${database} TO ${grantee};`;
+const grantOnDatabase = (
+  rights: string,
+  { database }: Names,
+  grantee: string,
+) => `GRANT ${rights} ON DATABASE ${database} TO ${grantee};`;
 
 /**
- * REASSIGN OWNED moves tables, sequences, views, functions and databases alike,
- * where ALTER ... OWNER TO would cure one object, and the next one would fail.
- * Postgres doesn't name the old owner, and once a transaction is aborted it
- * can't be asked, so that the statement looks it up.
+ * REASSIGN OWNED moves tables, sequences, views, functions and databases alike;
+ * ALTER ... OWNER TO would cure one object, and the next one would fail.
+ * Postgres does not name the old owner, and an aborted transaction cannot ask
+ * for it, so the statement looks it up.
  */
 function handOver(
   { grantee, database }: Names,
   object: string,
-  oldOwner: string,
-): string {
-  return (
-    `${grantee} must own what it changes; a shared backend.database.role spares ` +
-    `this. Run in database ${database}, as member of both roles, to hand over ` +
-    `all that the owner of ${object} owns there, and its databases: ` +
-    `DO $$ BEGIN EXECUTE format('REASSIGN OWNED BY %s TO %s', ` +
-    `(${oldOwner}), ${escapeLiteral(grantee)}); END $$;`
-  );
+  selectOwner: string,
+): Explanation {
+  return {
+    problem: `${grantee} must own what it changes; a shared backend.database.role spares this`,
+    remedy:
+      `Run in database ${database}, as member of both roles, to hand over ` +
+      `all that the owner of ${object} owns there, and its databases`,
+    statements: [
+      `DO $$ BEGIN EXECUTE format('REASSIGN OWNED BY %s TO %s', ` +
+        `(${selectOwner}), ${escapeLiteral(grantee)}); END $$;`,
+    ],
+  };
 }
+
+const handOverSchema = (names: Names, schema: string) =>
+  handOver(
+    names,
+    `schema ${quoted(schema)}`,
+    `SELECT nspowner::regrole FROM pg_namespace WHERE nspname = ${escapeLiteral(schema)}`,
+  );
+
+const handOverRelation = (names: Names, kind: string, name: string) =>
+  handOver(
+    names,
+    `${kind} ${quoted(name)}`,
+    selectOwner(RELATIONS, name, names.schema),
+  );
+
+const allowDatabases = ({ grantee }: Names): Explanation => ({
+  problem: `${grantee} may not create databases`,
+  remedy:
+    `Create them ahead with ${grantee} as their owner, or put all plugins ` +
+    'into one with backend.database.pluginDivisionMode: schema, or run as an ' +
+    'administrator',
+  statements: [`ALTER ROLE ${grantee} CREATEDB;`],
+});
+
+const openDatabase = (names: Names): Explanation => ({
+  problem: `${names.grantee} lacks rights on database ${names.database}`,
+  remedy: 'Run as its owner',
+  statements: [
+    grantOnDatabase('CONNECT, CREATE, TEMPORARY', names, names.grantee),
+  ],
+});
+
+/**
+ * What to do about rights whose lack was seen before a statement met it; the
+ * same as when one does.
+ */
+export const cureLackOf = {
+  schemaOwnership: (site: RefusalSite, schema: string) =>
+    handOverSchema(namesAt(site), schema),
+  tableOwnership: (site: RefusalSite, table: string) =>
+    handOverRelation(namesAt(site), 'table', table),
+  databaseCreation: (site: RefusalSite) => allowDatabases(namesAt(site)),
+  databaseRights: (site: RefusalSite) => openDatabase(namesAt(site)),
+};
 
 /** Catalogs whose objects lie in a schema, and the prefix of their columns. */
 const CATALOGS: Record<string, [catalog: string, prefix: string]> = {
@@ -93,66 +155,75 @@ const CATALOGS: Record<string, [catalog: string, prefix: string]> = {
 };
 const RELATIONS: [string, string] = ['pg_class', 'rel'];
 
-/** The first one that matches decides. What is Postgres's own nobody grants. */
+/** The first one that matches decides. Nobody grants what is Postgres's own. */
 const CURES: Cure[] = [
   {
     text: /^permission denied to set role ["'](.+)["']$/s,
-    explain: ({ login }, name) =>
-      `${login} may not become ${quoted(name)} (backend.database.role). Run as ` +
-      `an administrator of that role: ${membership(quoted(name), login)}`,
+    explain: ({ login }, name) => ({
+      problem: `${login} may not become ${quoted(name)} (backend.database.role)`,
+      remedy: 'Run as an administrator of that role',
+      statements: [grantMembership(quoted(name), login)],
+    }),
   },
   {
     text: /^role ["'](.+)["'] does not exist$/s,
     codes: ['22023'],
-    explain: (names, name) =>
-      `There is no role ${quoted(name)} (backend.database.role). Run as an ` +
-      `administrator: CREATE ROLE ${quoted(name)} NOLOGIN; ` +
-      `${membership(quoted(name), names.login)} ` +
-      onDatabase('CONNECT, CREATE, TEMPORARY', names, quoted(name)),
+    explain: (names, name) => ({
+      problem: `There is no role ${quoted(name)} (backend.database.role)`,
+      remedy: 'Run as an administrator',
+      statements: [
+        `CREATE ROLE ${quoted(name)} NOLOGIN;`,
+        grantMembership(quoted(name), names.login),
+        grantOnDatabase('CONNECT, CREATE, TEMPORARY', names, quoted(name)),
+      ],
+    }),
   },
   {
     text: /^permission denied to create database$/,
-    explain: ({ grantee }) =>
-      `${grantee} may not create databases. Create them ahead with ${grantee} as ` +
-      'their owner, or put all plugins into one with ' +
-      'backend.database.pluginDivisionMode: schema, or run as an ' +
-      `administrator: ALTER ROLE ${grantee} CREATEDB;`,
+    explain: allowDatabases,
   },
   {
-    // The login needs this right itself: it has no role yet.
+    // The login itself needs this right: it has no role yet.
     text: /^permission denied for database/,
     matches: ({ detail }) => /CONNECT/.test(detail ?? ''),
     explain: names => {
       const { login, grantee, database } = names;
-      const grants =
-        login === grantee
-          ? onDatabase('CONNECT, CREATE, TEMPORARY', names, login)
-          : `${onDatabase('CONNECT', names, login)} ` +
-            onDatabase('CREATE, TEMPORARY', names, grantee);
-      return `${login} may not connect to database ${database}. Run as its owner: ${grants}`;
+      return {
+        problem: `${login} may not connect to database ${database}`,
+        remedy: 'Run as its owner',
+        statements:
+          login === grantee
+            ? [grantOnDatabase('CONNECT, CREATE, TEMPORARY', names, login)]
+            : [
+                grantOnDatabase('CONNECT', names, login),
+                grantOnDatabase('CREATE, TEMPORARY', names, grantee),
+              ],
+      };
     },
   },
   {
     text: /^permission denied (for database|to create temporary tables in database)/,
-    explain: names =>
-      `${names.grantee} lacks rights on database ${names.database}. Run as its ` +
-      `owner: ${onDatabase('CONNECT, CREATE, TEMPORARY', names, names.grantee)}`,
+    explain: openDatabase,
   },
   {
     text: /^permission denied to create extension/,
     matches: ({ hint }) => /CREATE privilege/.test(hint ?? ''),
-    explain: names =>
-      `${names.grantee} may not create extensions in database ` +
-      `${names.database}. Run as its owner: ` +
-      onDatabase('CREATE', names, names.grantee),
+    explain: names => ({
+      problem: `${names.grantee} may not create extensions in database ${names.database}`,
+      remedy: 'Run as its owner',
+      statements: [grantOnDatabase('CREATE', names, names.grantee)],
+    }),
   },
   {
     text: /^permission denied to create extension "(.+)"$/s,
-    explain: ({ grantee, database, schema }, name) =>
+    explain: ({ grantee, database, schema }, name) => ({
+      problem: `${grantee} may not create this extension`,
+      remedy: `Run in database ${database}, as member of databricks_superuser`,
       // Elsewhere, a search path of this one schema would not find it.
-      `${grantee} may not create this extension. Run in database ${database}, as ` +
-      `member of databricks_superuser: CREATE EXTENSION IF NOT EXISTS ` +
-      `${quoted(name)} SCHEMA ${schema};`,
+      statements: [
+        `CREATE EXTENSION IF NOT EXISTS ${quoted(name)} SCHEMA ${schema};`,
+      ],
+    }),
   },
   {
     text: /^permission denied for schema (?!pg_)(.+)$/s,
@@ -162,32 +233,29 @@ const CURES: Cure[] = [
     // What CREATE TABLE says where the search path's schema may not be used.
     text: /^no schema has been selected to create in$/,
     codes: ['3F000'],
-    explain: names =>
-      `If schema ${names.schema} exists, ${openSchema(names, names.schema)}`,
+    explain: names => {
+      const { problem, ...cure } = openSchema(names, names.schema);
+      return {
+        problem: `If schema ${names.schema} exists, ${problem}`,
+        ...cure,
+      };
+    },
   },
   {
     text: /^permission denied for (?:table|view|materialized view|foreign table|sequence) (?!pg_)/,
-    explain: ({ grantee, database, schema }) =>
-      `${grantee} lacks rights in schema ${schema}. Run in database ${database}, ` +
-      `as owner of its tables: ${contentsOf(schema, grantee)}`,
+    explain: ({ grantee, database, schema }) => ({
+      problem: `${grantee} lacks rights in schema ${schema}`,
+      remedy: `Run in database ${database}, as owner of its tables`,
+      statements: grantContents(schema, grantee),
+    }),
   },
   {
     text: /^must be owner of schema (.+)$/s,
-    explain: (names, name) =>
-      handOver(
-        names,
-        `schema ${quoted(name)}`,
-        `SELECT nspowner::regrole FROM pg_namespace WHERE nspname = ${escapeLiteral(name)}`,
-      ),
+    explain: handOverSchema,
   },
   {
     text: /^must be owner of (table|index|sequence|view|materialized view|foreign table|relation) (.+)$/s,
-    explain: (names, kind, name) =>
-      handOver(
-        names,
-        `${kind} ${quoted(name)}`,
-        ownerOf(RELATIONS, name, names.schema),
-      ),
+    explain: handOverRelation,
   },
   {
     // These come with the schema, where the statement had it.
@@ -196,12 +264,16 @@ const CURES: Cure[] = [
       handOver(
         names,
         `${kind} ${quoted(name)}`,
-        ownerOf(CATALOGS[kind], name, schema ? quoted(schema) : names.schema),
+        selectOwner(
+          CATALOGS[kind],
+          name,
+          schema ? quoted(schema) : names.schema,
+        ),
       ),
   },
 ];
 
-function ownerOf(
+function selectOwner(
   [catalog, prefix]: [string, string],
   name: string,
   schema: string,
@@ -215,57 +287,18 @@ function ownerOf(
 
 const INSUFFICIENT_PRIVILEGE = ['42501'];
 
-/** Which statement gives the right whose lack Postgres told. */
-export function cureOf(refusal: Refusal, place: Place): string | undefined {
+/** Which statements give the right whose lack Postgres reported. */
+export function findCure(
+  refusal: Refusal,
+  site: RefusalSite,
+): Explanation | undefined {
   for (const cure of CURES) {
     const { text, codes = INSUFFICIENT_PRIVILEGE } = cure;
     if (!codes.includes(refusal.code ?? '')) continue;
     const groups = text.exec(refusal.message);
     if (groups && (cure.matches?.(refusal) ?? true)) {
-      return cure.explain(namesOf(place), ...groups.slice(1));
+      return cure.explain(namesAt(site), ...groups.slice(1));
     }
   }
   return undefined;
-}
-
-/** What to do about other refusals that a statement meets, by SQLSTATE. */
-const ADVICE: Record<string, string> = {
-  25006:
-    'Where the plugin did not ask for a transaction that only reads, point ' +
-    'backend.database.lakebase.endpoint and backend.database.connection.host ' +
-    'to the read-write endpoint of the branch, not to a replica or -ro host',
-  '57P01':
-    'The endpoint was suspended, resized or failed over: try again, for the ' +
-    'next query gets a new connection',
-};
-
-const namesOf = ({ user, role, database, schema = 'public' }: Place) => ({
-  login: quoted(user),
-  grantee: quoted(role ?? user),
-  database: quoted(database),
-  schema: quoted(schema),
-});
-
-/**
- * Adds its cure to what Postgres refuses on this connection, for lack of a
- * right above all: a migration's error is shown to the operator as it is.
- *
- * To the message, since that is what Backstage prints of an error that stops
- * a start. At the protocol, since there the text is still Postgres's own
- * (Knex puts the statement and its values in front), and since no event of
- * Knex tells of streams and raw connections.
- */
-export function explainRefusals(
-  connection: Client,
-  target: ConnectionTarget,
-  searchPath: string | readonly string[] = [],
-): void {
-  // "$user" stands for a schema that a plugin's login does not have.
-  const schema = [searchPath].flat().find(name => name !== '$user');
-  const place = { ...target, schema };
-  // Ahead of pg's own listener, which ends the query.
-  wireOf(connection).prependListener('errorMessage', error => {
-    const cure = cureOf(error, place) ?? ADVICE[error.code ?? ''];
-    if (cure) error.message += `. ${cure}`;
-  });
 }

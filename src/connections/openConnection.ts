@@ -1,15 +1,13 @@
-import { Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
-import { Client, ClientConfig, escapeIdentifier } from 'pg';
-import type { EndpointAddress } from './endpointAddress';
+import type { Socket } from 'node:net';
+import { type Client, escapeIdentifier } from 'pg';
 import { LakebaseError, LakebaseErrorCode } from '../errors';
-import { wireOf } from './pgWire';
-import { connectFault, ConnectionTarget } from './postgresFaults';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
+import { explainConnectFault } from './postgresFaults';
+import type { ConnectionTarget } from './target';
 
-/** Where the connector gets its credentials; a TokenRefresher, seen from here. */
+/** Where credentials come from; a TokenRefresher, seen from here. */
 export interface TokenSource {
   token(signal: AbortSignal): Promise<string>;
   confirm(token: string, user: string): void;
@@ -18,13 +16,12 @@ export interface TokenSource {
   readonly usable: boolean;
 }
 
-/** What Knex 3.0 to 3.3 make a Postgres connection with. */
-export interface KnexPgClient {
-  driver: { Client: typeof Client };
-  connectionSettings: ClientConfig;
-  version?: string;
-  checkVersion(connection: Client): Promise<string>;
-  setSchemaSearchPath(connection: Client): Promise<unknown>;
+/** Whose connections are opened: Knex's, or those of the local proxy. */
+export interface ConnectionMaker<C extends Client> {
+  /** Makes one that is to log in with this token over this socket. */
+  create(token: string, socket: Socket): C;
+  /** Makes it ready for use, once it is logged in. */
+  prepare(connection: C): Promise<void>;
 }
 
 /** Hears how connections are opened. */
@@ -39,8 +36,6 @@ export interface OpenConnectionOptions {
   tokens: TokenSource;
   target: ConnectionTarget;
   createSocket: () => Socket;
-  /** Looks up where the endpoint listens now, when it isn't where it was. */
-  relocate?: (signal: AbortSignal) => Promise<void>;
   signal: AbortSignal;
   /** How long it is until then in all. */
   connectTimeoutMs: number;
@@ -65,14 +60,8 @@ const REFUSALS: LakebaseErrorCode[] = [
 ];
 
 /**
- * After a failover a session may be left on the old primary; the next one is on
- * the new one.
- */
-const READ_ONLY = '25006';
-
-/**
- * Whoever answers nothing may be gone, and another one be in its place: a login
- * leaves time for two more, which is 20 s of a minute.
+ * A server that does not answer may be gone, and another one be in its place:
+ * one login leaves time for two more, so it has 20 s of a minute.
  */
 const loginTimeoutMs = (connectTimeoutMs: number) =>
   Math.max(connectTimeoutMs / 3, 1_000);
@@ -81,18 +70,18 @@ const loginTimeoutMs = (connectTimeoutMs: number) =>
 const SECOND_LOGIN_DELAY_MS = 1_000;
 
 /**
- * Opens one connection as Knex would, but takes the token before the socket,
- * and leaves nothing open when anything fails on the way.
+ * Opens one connection: takes the token before the socket, and leaves nothing
+ * open when anything fails on the way.
  *
  * Transient faults are retried until `signal` aborts. A refused token is
  * reported and one more login tried, whatever the reason for the refusal.
  *
  * @throws LakebaseError
  */
-export async function openConnection(
-  client: KnexPgClient,
+export async function openConnection<C extends Client>(
+  maker: ConnectionMaker<C>,
   options: OpenConnectionOptions,
-): Promise<Client> {
+): Promise<C> {
   const { clock } = options;
   const begin = clock.monotonic();
   const tell = (error?: unknown) => {
@@ -100,7 +89,7 @@ export async function openConnection(
     options.listener?.onConnect({ durationMs, error });
   };
   try {
-    const connection = await loginUntilDone(client, options);
+    const connection = await loginUntilDone(maker, options);
     tell();
     return connection;
   } catch (error) {
@@ -109,10 +98,10 @@ export async function openConnection(
   }
 }
 
-async function loginUntilDone(
-  client: KnexPgClient,
+async function loginUntilDone<C extends Client>(
+  maker: ConnectionMaker<C>,
   options: OpenConnectionOptions,
-): Promise<Client> {
+): Promise<C> {
   const { tokens, target, signal, listener, clock } = options;
   let refused = false;
   let unknownSince: number | undefined;
@@ -120,13 +109,13 @@ async function loginUntilDone(
   return retry(async () => {
     const token = await tokens.token(signal);
     try {
-      const connection = await login(client, token, options);
+      const connection = await login(maker, token, options);
       tokens.confirm(token, target.user);
       return connection;
     } catch (error) {
-      const fault = connectFault(error, target);
+      const fault = explainConnectFault(error, target);
       if (REFUSALS.includes(fault.code)) listener?.onRefusedLogin(fault);
-      if (MOVED.includes(fault.code)) await options.relocate?.(signal);
+      if (MOVED.includes(fault.code)) await target.relocate?.(signal);
       if (fault.code === 'database-unknown-host') {
         unknownSince ??= clock.monotonic();
         const unknownForMs = clock.monotonic() - unknownSince;
@@ -144,37 +133,37 @@ async function loginUntilDone(
   }, options);
 }
 
-function login(
-  client: KnexPgClient,
+function login<C extends Client>(
+  maker: ConnectionMaker<C>,
   token: string,
   options: OpenConnectionOptions,
-): Promise<Client> {
+): Promise<C> {
   const { clock, signal, connectTimeoutMs } = options;
   const timeoutMs = loginTimeoutMs(connectTimeoutMs);
-  return attempt(until => loginOnce(client, token, until, options), {
+  return attempt(until => loginOnce(maker, token, until, options), {
     clock,
     signal,
     timeoutMs,
   });
 }
 
-async function loginOnce(
-  client: KnexPgClient,
+async function loginOnce<C extends Client>(
+  maker: ConnectionMaker<C>,
   token: string,
   signal: AbortSignal,
   { target, createSocket }: OpenConnectionOptions,
-): Promise<Client> {
+): Promise<C> {
   if (signal.aborted) throw outOfTime(target);
   const socket = createSocket();
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
   try {
-    const connection = createConnection(client, token, socket);
+    const connection = maker.create(token, socket);
+    // A late error of a connection given up must not end the process.
+    connection.on('error', () => {});
     await connection.connect();
     forgetPassword(connection);
-    // Only where a server or what is before it keeps its version to itself.
-    client.version ??= await client.checkVersion(connection);
-    await client.setSchemaSearchPath(connection);
+    await maker.prepare(connection);
     if (target.role) {
       await connection.query(`SET ROLE ${escapeIdentifier(target.role)}`);
     }
@@ -187,87 +176,10 @@ async function loginOnce(
   }
 }
 
-function createConnection(
-  client: KnexPgClient,
-  token: string,
-  socket: Socket,
-): Client {
-  const connection = new client.driver.Client({
-    ...client.connectionSettings,
-    password: token,
-    stream: () => socket,
-  });
-  // Knex asks for this mark before it reuses a connection. The listener also
-  // keeps a late error of a connection given up from ending the process.
-  const dispose = (error?: unknown) =>
-    Object.assign(connection, {
-      __knex__disposed: error ?? 'Connection ended unexpectedly',
-    });
-  connection.on('error', dispose);
-  connection.on('end', dispose);
-  const wire = wireOf(connection);
-  // A query in flight gets the server's last words, and Knex the connection
-  // back, before pg notices the end.
-  wire.on('errorMessage', ({ severity, code }) => {
-    if (severity === 'FATAL' || severity === 'PANIC') dispose(severity);
-    if (code === READ_ONLY) dispose('The server takes no writes');
-  });
-  // Told at every login, so that it need not be asked for: the first word of
-  // what Knex would read out of `select version()`.
-  wire.on('parameterStatus', ({ parameterName, parameterValue }) => {
-    if (parameterName !== 'server_version') return;
-    client.version ??= parameterValue.split(' ')[0];
-  });
-  return connection;
-}
-
 const outOfTime = ({ host, port }: ConnectionTarget) =>
   new LakebaseError('database-unreachable', {
-    message: `No time was left to open a connection to ${host}:${port}`,
+    problem: `No time was left to open a connection to ${host}:${port}`,
   });
-
-/**
- * Makes the sockets of connections with these settings, and keeps track of
- * them; those of transaction clients too, which connect without the hook.
- *
- * pg overrides `ssl.servername` with any host that is a name, but through an
- * alias the gateway must still be asked for by its own. So pg is told that
- * name, and the sockets dial the host of `target`.
- */
-export function trackSockets(
-  settings: ClientConfig,
-  target: ConnectionTarget,
-  sockets: Set<Socket>,
-): () => Socket {
-  tellHost(settings, target);
-  const createSocket = () => {
-    const socket = new Socket();
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    const dial = socket.connect.bind(socket);
-    socket.connect = ((port: number) => dial(port, target.host)) as typeof dial;
-    return socket;
-  };
-  Object.defineProperty(settings, 'stream', { value: createSocket });
-  return createSocket;
-}
-
-/** Lets connections with these settings follow the endpoint to another host. */
-export const following =
-  (
-    address: EndpointAddress,
-    settings: ClientConfig,
-    target: ConnectionTarget,
-  ): OpenConnectionOptions['relocate'] =>
-  async signal => {
-    target.host = await address.renewed(signal);
-    tellHost(settings, target);
-  };
-
-function tellHost(settings: ClientConfig, target: ConnectionTarget): void {
-  const { servername } = (settings.ssl || {}) as ConnectionOptions;
-  settings.host = servername ?? target.host;
-}
 
 /** The server has checked it; from here on it could only leak. */
 function forgetPassword(connection: Client): void {

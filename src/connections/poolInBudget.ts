@@ -1,14 +1,15 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Client } from 'pg';
 import type {
   BudgetMember,
   ConnectionBudget,
   Release,
 } from './connectionBudget';
-import { boundGoodbye } from './deadConnections';
+import { markUnusable, type PgKnexClient } from './knexInternals';
 import type { TokenSource } from './openConnection';
 import { wireOf } from './pgWire';
 import type { Clock } from '../time/clock';
-import type { PooledClient } from './pooledClient';
+import { boundGoodbye } from './sockets';
 
 export interface PoolInBudgetOptions {
   /** Bounds the connections of all pools together. */
@@ -26,7 +27,7 @@ export interface PoolInBudgetOptions {
  * @returns what opens the next connection.
  */
 export function keepToBudget(
-  client: PooledClient,
+  client: PgKnexClient,
   open: (signal: AbortSignal) => Promise<Client>,
   { budget, owner, tokens, clock }: PoolInBudgetOptions,
 ): () => typeof open {
@@ -55,18 +56,14 @@ export function keepToBudget(
   pool.on('createSuccess', offer);
   pool.on('acquireRequest', offer);
 
-  let cancelling = false;
+  // Tells the connection that Knex opens for a cancellation from others.
+  const cancelling = new AsyncLocalStorage<true>();
   const cancelQuery = client.cancelQuery.bind(client);
-  client.cancelQuery = connection => {
-    cancelling = true;
-    // Opens its connection before it first awaits anything.
-    const canceled = cancelQuery(connection);
-    cancelling = false;
-    return canceled;
-  };
+  client.cancelQuery = connection =>
+    cancelling.run(true, () => cancelQuery(connection));
 
   return () => {
-    const acquire = cancelling ? 'acquireToCancel' : 'acquire';
+    const acquire = cancelling.getStore() ? 'acquireToCancel' : 'acquire';
     return async signal => {
       const release = await budget[acquire](owner, signal);
       try {
@@ -82,9 +79,8 @@ export function keepToBudget(
   };
 }
 
-/** Knex asks for this mark before it hands a connection out. */
 function closeIdle(connection: Client, clock: Clock): void {
-  Object.assign(connection, { __knex__disposed: 'Closed for another pool' });
+  markUnusable(connection, 'Closed for another pool');
   boundGoodbye(connection, clock);
   // Not awaited: its place is free when the socket is closed.
   connection.end().catch(() => {});

@@ -1,15 +1,12 @@
 import { type DatabaseError, escapeIdentifier, escapeLiteral } from 'pg';
-import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from '../errors';
-import { cureOf } from './cures';
-
-/** Where and as whom a connection was tried, to name it in messages. */
-export interface ConnectionTarget {
-  host: string;
-  port: number;
-  user: string;
-  database: string;
-  role?: string;
-}
+import {
+  type Explanation,
+  LakebaseError,
+  LakebaseErrorCode,
+  TLS_FAULT,
+} from '../errors';
+import { findCure } from './cures';
+import type { ConnectionTarget } from './target';
 
 interface Fault {
   /** SQLSTATE, or Node's error code. */
@@ -20,8 +17,7 @@ interface Fault {
 interface Rule {
   code: LakebaseErrorCode;
   matches(fault: Fault): boolean;
-  /** What failed and what to do. */
-  explain(target: ConnectionTarget): string;
+  explain(target: ConnectionTarget): Explanation;
 }
 
 const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
@@ -39,54 +35,77 @@ const WAIT_FOR_ENDPOINT =
   'It is tried again by itself; if that lasts, see the state of the endpoint ' +
   'in the workspace, or raise backend.database.lakebase.connectTimeout';
 
+/** What to do about a server that takes no writes. */
+export const READ_WRITE_REMEDY =
+  'Point backend.database.lakebase.endpoint and ' +
+  'backend.database.connection.host to the read-write endpoint of the ' +
+  'branch, not to a replica or an -ro host';
+
+/** A server that takes no writes. */
+export const readOnlyFault = (target: ConnectionTarget): LakebaseError =>
+  new LakebaseError('database-read-only', explainReadOnly(target));
+
+const explainReadOnly = (t: ConnectionTarget): Explanation => ({
+  problem: `${at(t)} is read-only`,
+  remedy: READ_WRITE_REMEDY,
+});
+
 /**
  * What each failure between opening a socket and handing out the connection
  * means; the first rule that matches decides. Texts and SQLSTATEs of the
- * platform vary and are partly unverified, so that most rules go by either.
+ * platform vary and are partly unverified, so most rules go by either.
  */
 const RULES: Rule[] = [
   {
     code: 'external-authorization-failed',
     matches: text(/external authorization failed/i),
-    explain: t =>
-      `${at(t)} answered "External authorization failed". It is tried again by ` +
-      'itself; if that lasts, enable the endpoint, or let this host in: by the ' +
-      "workspace's IP access list, or through its private link",
+    explain: t => ({
+      problem: `${at(t)} answered "External authorization failed"`,
+      remedy:
+        'It is tried again by itself; if that lasts, enable the endpoint, or ' +
+        "let this host in: by the workspace's IP access list, or through its " +
+        'private link',
+    }),
   },
   {
     code: 'role-missing',
     matches: f =>
       f.code !== '22023' && /role ["'].*["'] does not exist/i.test(f.text),
-    explain: t =>
-      `There is no Postgres role for ${t.user} on this branch. Create it in ` +
-      'the target branch: CREATE EXTENSION IF NOT EXISTS databricks_auth; ' +
-      `SELECT databricks_create_role(${escapeLiteral(t.user)}, ` +
-      `'${t.user.includes('@') ? 'USER' : 'SERVICE_PRINCIPAL'}');`,
+    explain: t => ({
+      problem: `There is no Postgres role for ${t.user} on this branch`,
+      remedy: 'Create it in the target branch',
+      statements: [
+        'CREATE EXTENSION IF NOT EXISTS databricks_auth;',
+        `SELECT databricks_create_role(${escapeLiteral(t.user)}, ` +
+          `'${t.user.includes('@') ? 'USER' : 'SERVICE_PRINCIPAL'}');`,
+      ],
+    }),
   },
   {
-    // What a statement was refused for, its error says itself.
+    // The refusal's own text says which right; its statement is not known here.
     code: 'grant-missing',
     matches: codes('42501'),
-    explain: t =>
-      `${escapeIdentifier(t.role ?? t.user)} lacks a right in database ` +
-      `${escapeIdentifier(t.database)}; the cause says which`,
+    explain: t => ({
+      problem:
+        `${escapeIdentifier(t.role ?? t.user)} lacks a right in database ` +
+        `${escapeIdentifier(t.database)}; the cause says which`,
+    }),
   },
   {
     code: 'database-missing',
     matches: codes('3D000'),
-    explain: t =>
-      `There is no database ${escapeIdentifier(t.database)} on ${at(t)}. Check ` +
-      'backend.database.connection.database, backend.database.prefix and ' +
-      'backend.database.lakebase.adminDatabase, or allow its creation with ' +
-      'backend.database.ensureExists',
+    explain: t => ({
+      problem: `There is no database ${escapeIdentifier(t.database)} on ${at(t)}`,
+      remedy:
+        'Check backend.database.connection.database, backend.database.prefix ' +
+        'and backend.database.lakebase.adminDatabase, or allow its creation ' +
+        'with backend.database.ensureExists',
+    }),
   },
   {
     code: 'database-read-only',
     matches: codes('25006'),
-    explain: t =>
-      `${at(t)} is read-only. Point backend.database.lakebase.endpoint and ` +
-      'backend.database.connection.host to the read-write endpoint of the ' +
-      'branch, not to a replica or an -ro host',
+    explain: explainReadOnly,
   },
   {
     code: 'database-full',
@@ -95,10 +114,12 @@ const RULES: Rule[] = [
       /too many (clients|connections)|connection slots are reserved|acquire permit/i.test(
         f.text,
       ),
-    explain: t =>
-      `${at(t)} has no connection left. Lower ` +
-      'backend.database.knexConfig.pool.max, run fewer replicas, or give the ' +
-      'compute more capacity units',
+    explain: t => ({
+      problem: `${at(t)} has no connection left`,
+      remedy:
+        'Lower backend.database.knexConfig.pool.max, run fewer replicas, or ' +
+        'give the compute more capacity units',
+    }),
   },
   {
     code: 'database-untrusted',
@@ -106,12 +127,16 @@ const RULES: Rule[] = [
       /invalid protocol version|does not support SSL|does not have SNI|insecure connection/i.test(
         f.text,
       ) || TLS_FAULT.test(f.code),
-    explain: t =>
-      `No verified TLS connection to ${at(t)} was possible; no credential was ` +
-      'sent. With a private CA or an inspecting proxy set ' +
-      'backend.database.connection.ssl.ca or NODE_EXTRA_CA_CERTS; by an IP ' +
-      'address, tunnel or alias set backend.database.connection.ssl.servername ' +
-      "to the endpoint's own host name",
+    explain: t => ({
+      problem:
+        `No verified TLS connection to ${at(t)} was possible; no credential ` +
+        'was sent',
+      remedy:
+        'With a private CA or an inspecting proxy set ' +
+        'backend.database.connection.ssl.ca or NODE_EXTRA_CA_CERTS; by an IP ' +
+        'address, tunnel or alias set backend.database.connection.ssl.servername ' +
+        "to the endpoint's own host name",
+    }),
   },
   {
     code: 'database-waking',
@@ -120,7 +145,10 @@ const RULES: Rule[] = [
       /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i.test(
         f.text,
       ),
-    explain: t => `${at(t)} was still starting up. ${WAIT_FOR_ENDPOINT}`,
+    explain: t => ({
+      problem: `${at(t)} was still starting up`,
+      remedy: WAIT_FOR_ENDPOINT,
+    }),
   },
   {
     code: 'token-refused',
@@ -129,20 +157,24 @@ const RULES: Rule[] = [
       /\bjwt\b|\bjwk\b|decode token|authentication token|password authentication failed/i.test(
         f.text,
       ),
-    explain: t =>
-      `${at(t)} refused the credential of ${t.user}. Check that ` +
-      'backend.database.connection.user is the identity that mints it (for a ' +
-      'service principal its application id), that its role on this branch ' +
-      'was made with databricks_create_role, and that the credential belongs ' +
-      'to the workspace of this endpoint',
+    explain: t => ({
+      problem: `${at(t)} refused the credential of ${t.user}`,
+      remedy:
+        'Check that backend.database.connection.user is the identity that ' +
+        'mints it (for a service principal its application id), that its role ' +
+        'on this branch was made with databricks_create_role, and that the ' +
+        'credential belongs to the workspace of this endpoint',
+    }),
   },
   {
     code: 'database-unknown-host',
     matches: codes('ENOTFOUND'),
-    explain: t =>
-      `The name ${t.host} could not be resolved. Check ` +
-      'backend.database.connection.host and the DNS of this host; a host that ' +
-      'was looked up is followed by a restart',
+    explain: t => ({
+      problem: `The name ${t.host} could not be resolved`,
+      remedy:
+        'Check backend.database.connection.host and the DNS of this host; a ' +
+        'host that was looked up is followed by a restart',
+    }),
   },
   {
     code: 'database-unreachable',
@@ -151,36 +183,43 @@ const RULES: Rule[] = [
       /connection terminated|timeout expired|establishing an SSL connection/i.test(
         f.text,
       ),
-    explain: t =>
-      `${at(t)} could not be reached. Check that this host may open ` +
-      `connections to port ${t.port} there (firewall, private link)`,
+    explain: t => ({
+      problem: `${at(t)} could not be reached`,
+      remedy:
+        `Check that this host may open connections to port ${t.port} there ` +
+        '(firewall, private link)',
+    }),
   },
   {
     // Texts that nobody has written down yet come as internal errors.
     code: 'database-waking',
     matches: codes('XX000'),
-    explain: t =>
-      `${at(t)} answered with an internal error. ${WAIT_FOR_ENDPOINT}`,
+    explain: t => ({
+      problem: `${at(t)} answered with an internal error`,
+      remedy: WAIT_FOR_ENDPOINT,
+    }),
   },
 ];
 
 /** Turns what went wrong while connecting into an error with a remedy. */
-export function connectFault(
+export function explainConnectFault(
   error: unknown,
   target: ConnectionTarget,
 ): LakebaseError {
   if (error instanceof LakebaseError) return error;
   const { code = '', message = '' } = error as Partial<NodeJS.ErrnoException>;
+  const cure = findCure(error as DatabaseError, target);
+  if (cure) return new LakebaseError('grant-missing', cure, { cause: error });
+
   const fault = { code: String(code), text: message };
-  const cure = cureOf(error as DatabaseError, target);
-  if (cure) {
-    return new LakebaseError('grant-missing', { message: cure, cause: error });
-  }
   const rule = RULES.find(r => r.matches(fault));
-  return new LakebaseError(rule?.code ?? 'database-error', {
-    message:
-      rule?.explain(target) ??
-      `The connection to database ${escapeIdentifier(target.database)} on ${at(target)} failed`,
-    cause: error,
-  });
+  return new LakebaseError(
+    rule?.code ?? 'database-error',
+    rule?.explain(target) ?? {
+      problem:
+        `The connection to database ${escapeIdentifier(target.database)} on ` +
+        `${at(target)} failed`,
+    },
+    { cause: error },
+  );
 }

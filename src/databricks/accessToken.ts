@@ -1,28 +1,16 @@
 import { LakebaseError } from '../errors';
 import { Credential } from '../tokenRefresher';
-import { tokenOfDatabricksCli } from './databricksCli';
-import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
-import { idTokenInFile, idTokenOfGithub } from './idToken';
+import { readTokenOfCli } from './databricksCli';
+import { readIdTokenFile, requestGithubToken } from './idToken';
 import { exchangeClientSecret, exchangeIdToken } from './oauth';
-import type { Clock } from '../time/clock';
 import { CutShort, oneAttempt } from './oneAttempt';
-import { RequestSubject } from './workspaceErrors';
+import type { TokenRequest } from './tokenRequest';
 
 /**
  * How long a personal access token lives, nobody says. It is read anew after
  * this time, so that one replaced before its end is not used to the end.
  */
 const STATIC_TOKEN_LIFE_MS = 5 * 60_000;
-
-export interface TokenRequest {
-  settings: WorkspaceSettings;
-  /** Of requests that have to be made, but for what each attempts. */
-  subject: Omit<RequestSubject, 'action' | 'surface'>;
-  /** Where tokens come from with `external`. */
-  external?: LakebaseWorkspaceTokenService;
-  clock: Clock;
-  signal: AbortSignal;
-}
 
 /**
  * Gets a token for the workspace's API, in one attempt.
@@ -32,19 +20,19 @@ export interface TokenRequest {
 export async function getAccessToken(
   request: TokenRequest,
 ): Promise<Credential> {
-  const credential = await tokenOf(request);
+  const credential = await getToken(request);
   // Else fetch would refuse it, with the token in its message.
   if (!/^[\x21-\x7e]+$/.test(credential.token)) {
     throw new LakebaseError('client-refused', {
-      message:
-        `What ${request.settings.identityKeys} leads to is no token: it is ` +
+      problem:
+        `What ${request.settings.identityKeys} leads to is not a token: it is ` +
         'empty, or holds characters that tokens do not have',
     });
   }
   return credential;
 }
 
-async function tokenOf(request: TokenRequest): Promise<Credential> {
+async function getToken(request: TokenRequest): Promise<Credential> {
   const { settings } = request;
   switch (settings.method) {
     case 'oauth-m2m':
@@ -56,19 +44,24 @@ async function tokenOf(request: TokenRequest): Promise<Credential> {
     case 'pat':
       return { token: settings.token, lifeMs: STATIC_TOKEN_LIFE_MS };
     case 'file-oidc':
-      return exchangeIdToken(request, await idTokenInFile(settings));
+      return exchangeIdToken(request, await readIdTokenFile(settings));
     case 'env-oidc':
       return exchangeIdToken(request, settings.idToken);
     case 'github-oidc':
-      return exchangeIdToken(request, await idTokenOfGithub(request, settings));
+      return exchangeIdToken(
+        request,
+        await requestGithubToken(request, settings),
+      );
     case 'databricks-cli':
-      return tokenOfDatabricksCli(request, settings);
+      return readTokenOfCli(request, settings);
     case 'external':
-      return externalToken(request);
+      return requestExternalToken(request);
   }
 }
 
-async function externalToken(request: TokenRequest): Promise<Credential> {
+async function requestExternalToken(
+  request: TokenRequest,
+): Promise<Credential> {
   const { settings, external, clock } = request;
   const { token, expiresAt } = await oneAttempt(
     attempt =>
@@ -76,13 +69,13 @@ async function externalToken(request: TokenRequest): Promise<Credential> {
         external!.getToken({ workspaceHost: settings.host, signal: attempt }),
         attempt,
       ),
-    externalFailure,
+    explainExternalFailure,
     request,
   );
   const lifeMs = Number(expiresAt) - clock.wall();
   if (typeof token !== 'string' || !(lifeMs > 0)) {
     throw new LakebaseError('workspace-reply-invalid', {
-      message:
+      problem:
         'The service lakebaseWorkspaceTokenServiceRef gave no token that is ' +
         'valid now: it has to give { token: string, expiresAt: Date }',
     });
@@ -108,13 +101,15 @@ async function orAborted<T>(
   }
 }
 
-function externalFailure(error: unknown, cutShort: CutShort): Error {
+function explainExternalFailure(error: unknown, cutShort: CutShort): Error {
   // Its provider may know best whether waiting helps.
   if (error instanceof LakebaseError) return error;
-  return new LakebaseError('workspace-unreachable', {
-    message:
-      'The service lakebaseWorkspaceTokenServiceRef gave no token' +
-      (cutShort ? `: ${cutShort}` : ''),
-    cause: cutShort ? undefined : error,
-  });
+  const problem =
+    'The service lakebaseWorkspaceTokenServiceRef gave no token' +
+    (cutShort ? `: ${cutShort}` : '');
+  return new LakebaseError(
+    'workspace-unreachable',
+    { problem },
+    { cause: cutShort ? undefined : error },
+  );
 }

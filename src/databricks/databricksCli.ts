@@ -3,7 +3,7 @@ import { isError } from 'lodash';
 import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import { Credential } from '../tokenRefresher';
-import type { TokenRequest } from './accessToken';
+import type { TokenRequest } from './tokenRequest';
 import { WorkspaceSettings } from './identity';
 import { loginCommand } from './identityTexts';
 import { CutShort, oneAttempt } from './oneAttempt';
@@ -19,7 +19,7 @@ const cliReply = z.object({
 const OLD = /no such command|unknown (command|flag|shorthand)/i;
 
 /** A token of the user who is logged in to the Databricks CLI. */
-export async function tokenOfDatabricksCli(
+export async function readTokenOfCli(
   request: TokenRequest,
   settings: CliSettings,
 ): Promise<Credential> {
@@ -27,10 +27,10 @@ export async function tokenOfDatabricksCli(
   const whose = profile ? ['--profile', profile] : ['--host', host];
   const output = await oneAttempt(
     attempt => run(command, ['auth', 'token', ...whose], attempt),
-    (error, cutShort) => failureOf(error, cutShort, settings),
+    (error, cutShort) => explainFailure(error, cutShort, settings),
     request,
   );
-  const action = `tell a token (${command} auth token)`;
+  const action = `give a token (${command} auth token)`;
   const { access_token, expiry } = readReply(
     cliReply,
     parse(output),
@@ -65,7 +65,7 @@ function run(
 }
 
 /** No cause: it holds what the CLI wrote, which may be a token. */
-function failureOf(
+function explainFailure(
   error: unknown,
   cutShort: CutShort,
   settings: CliSettings,
@@ -77,20 +77,30 @@ function failureOf(
   const { command } = settings;
   if (cutShort) {
     return new LakebaseError('workspace-unreachable', {
-      message: `The Databricks CLI (${command}) told no token: ${cutShort}`,
+      problem: `The Databricks CLI (${command}) gave no token: ${cutShort}`,
     });
   }
-  const message =
-    typeof code === 'string'
-      ? `The Databricks CLI could not be run as '${command}' (${code}). ` +
-        'Install it, or name its path in DATABRICKS_CLI_PATH'
-      : old
-        ? `The Databricks CLI (${command}) does not know 'auth token': it is ` +
-          'too old. Install version 0.205 or newer, or name the path of one ' +
-          'in DATABRICKS_CLI_PATH'
-        : `The Databricks CLI (${command}) has no token for ${settings.host} ` +
-          `(exit code ${code}). Log in: ${loginCommand(settings)}`;
-  return new LakebaseError('client-refused', { message });
+  if (typeof code === 'string') {
+    return new LakebaseError('client-refused', {
+      problem: `The Databricks CLI could not be run as '${command}' (${code})`,
+      remedy: 'Install it, or name its path in DATABRICKS_CLI_PATH',
+    });
+  }
+  if (old) {
+    return new LakebaseError('client-refused', {
+      problem: `The Databricks CLI (${command}) does not know 'auth token': it is too old`,
+      remedy:
+        'Install version 0.205 or newer, or name the path of one in ' +
+        'DATABRICKS_CLI_PATH',
+    });
+  }
+  return new LakebaseError('client-refused', {
+    problem:
+      `The Databricks CLI (${command}) has no token for ${settings.host} ` +
+      `(exit code ${code})`,
+    remedy: 'Log in',
+    statements: [loginCommand(settings)],
+  });
 }
 
 function parse(output: string): unknown {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { Credential } from '../tokenRefresher';
 import { federationRemedy } from './identityTexts';
-import { TokenRequest } from './accessToken';
-import { workspaceRequest } from './workspaceRequest';
+import type { TokenRequest } from './tokenRequest';
+import { callWorkspace } from './workspaceRequest';
 import { readReply } from './workspaceReply';
 
 const oauthReply = z.object({
@@ -63,7 +63,7 @@ async function callTokenUrl(
 ): Promise<Credential> {
   const { action, surface, form, authorization, identityRemedy } = exchange;
   const { host } = settings;
-  const { reply } = await workspaceRequest({
+  const { reply } = await callWorkspace({
     host,
     path: '/oidc/v1/token',
     method: 'POST',

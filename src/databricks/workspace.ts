@@ -1,35 +1,37 @@
 import { z } from 'zod';
 import type { Clock } from '../time/clock';
-import { parseEndpointName } from '../config/endpointName';
 import { LakebaseError } from '../errors';
 import { Credential, TokenRefresher } from '../tokenRefresher';
 import { getAccessToken } from './accessToken';
 import { claimsOf } from './claims';
-import {
-  AutoscalingEndpoint,
+import { explainRefreshFault } from './credentialFaults';
+import { AutoscalingEndpoint } from './autoscalingEndpoint';
+import type {
   Endpoint,
   GetResource,
   Location,
   ResourceRequest,
 } from './endpoint';
+import { parseEndpointName } from './endpointName';
 import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
 import { identityRemedy, whoIs } from './identityTexts';
-import { ProvisionedInstance } from './instance';
+import { ProvisionedInstance } from './provisionedInstance';
 import { RequestSubject } from './workspaceErrors';
 import { invalidReply, readReply } from './workspaceReply';
-import { workspaceRequest } from './workspaceRequest';
+import { callWorkspace } from './workspaceRequest';
 
 export interface WorkspaceOptions {
-  settings: () => WorkspaceSettings;
+  settings: {
+    /** Its name, or that of a Provisioned instance, and where it was found. */
+    endpoint: { value: string; source: string; kind: 'endpoint' | 'instance' };
+    workspaceHost: { value: string };
+    /** Read anew for each call, since secrets are replaced. */
+    readWorkspace: () => WorkspaceSettings;
+    /** Asked-for life of a database credential; the platform's without it. */
+    credentialLifetimeMs?: number;
+  };
   /** Where tokens for the API come from with `external`. */
   external?: LakebaseWorkspaceTokenService;
-  /** Name of the endpoint, or of a Provisioned instance. */
-  endpoint: string;
-  kind?: 'endpoint' | 'instance';
-  /** Which setting the endpoint came from, for messages. */
-  endpointKey: string;
-  /** Asked-for life of a database credential; the platform's without it. */
-  credentialLifetimeMs?: number;
   clock: Clock;
 }
 
@@ -64,18 +66,20 @@ export class Workspace {
 
   constructor(options: WorkspaceOptions) {
     this.#options = options;
-    const { endpoint, endpointKey: source, kind, clock } = options;
+    const { settings, clock } = options;
+    const { kind, value, source } = settings.endpoint;
     const get: GetResource = request => this.#get(request);
     this.#endpoint =
       kind === 'instance'
-        ? new ProvisionedInstance({ name: endpoint, source, get })
+        ? new ProvisionedInstance({ name: value, source, get })
         : new AutoscalingEndpoint({
-            name: parseEndpointName(endpoint, source),
+            name: parseEndpointName(value, source),
             source,
             get,
           });
     this.#accessToken = new TokenRefresher({
       mint: signal => this.#getAccessToken(signal),
+      explain: explainRefreshFault,
       clock,
     });
   }
@@ -91,7 +95,7 @@ export class Workspace {
    * @throws LakebaseError
    */
   async mintCredential(signal?: AbortSignal): Promise<Credential> {
-    const { credentialLifetimeMs } = this.#options;
+    const { credentialLifetimeMs } = this.#options.settings;
     const ttl = credentialLifetimeMs && `${credentialLifetimeMs / 1000}s`;
     const action = 'mint a database credential';
     const { path, body } = await this.#endpoint.credentialRequest(
@@ -105,7 +109,7 @@ export class Workspace {
       body: JSON.stringify(body),
       signal,
     });
-    const { host } = this.#options.settings();
+    const host = this.#options.settings.workspaceHost.value;
     const { token, expire_time, expiration_time } = readReply(
       credentialReply,
       reply,
@@ -150,22 +154,22 @@ export class Workspace {
       surface: 'self',
       signal,
     });
-    const { host } = this.#options.settings();
+    const host = this.#options.settings.workspaceHost.value;
     this.#userName = readReply(selfReply, reply, host, action).userName;
     return this.#userName;
   }
 
   async #get<T>({ schema, ...call }: ResourceRequest<T>): Promise<T> {
     const { reply } = await this.#call(call);
-    const { host } = this.#options.settings();
+    const host = this.#options.settings.workspaceHost.value;
     return readReply(schema, reply, host, call.action);
   }
 
   /** Calls the API; a refused access token is renewed, once. */
   async #call({ surface = 'api', ...request }: ApiCall) {
     const attempt = (token: string) => {
-      const settings = this.#options.settings();
-      return workspaceRequest({
+      const settings = this.#options.settings.readWorkspace();
+      return callWorkspace({
         ...request,
         clock: this.#options.clock,
         host: settings.host,
@@ -201,14 +205,14 @@ export class Workspace {
    * exchange gives one; a source that keeps its tokens may have nothing else.
    */
   async #hasSuccessor(token: string, signal?: AbortSignal): Promise<boolean> {
-    const { method } = this.#options.settings();
+    const { method } = this.#options.settings.readWorkspace();
     if (!KEEPING_METHODS.includes(method)) return true;
     const next = await this.#getAccessToken(signal);
     return next.token !== token;
   }
 
   #getAccessToken(signal = new AbortController().signal): Promise<Credential> {
-    const settings = this.#options.settings();
+    const settings = this.#options.settings.readWorkspace();
     return getAccessToken({
       settings,
       subject: this.#subject(settings),
@@ -221,14 +225,14 @@ export class Workspace {
   #subject(
     settings: WorkspaceSettings,
   ): Omit<RequestSubject, 'action' | 'surface'> {
-    const { endpoint, endpointKey } = this.#options;
+    const { value, source } = this.#options.settings.endpoint;
     const { host, hostKey } = settings;
     return {
       party: 'Databricks',
       who: whoIs(settings, this.#userName),
       identityRemedy: identityRemedy(settings),
-      endpoint,
-      endpointKey,
+      endpoint: value,
+      endpointKey: source,
       workspaceHost: host,
       hostKey,
     };

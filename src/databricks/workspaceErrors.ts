@@ -161,13 +161,13 @@ const RULES: Rule[] = [
 ];
 
 /** Turns a reply that is not a success into an error with a remedy. */
-export function refusalOf(
-  response: { status: number; headers: Headers },
-  body: string,
+export function explainRefusal(
+  response: { status: number; headers: Headers; body: string },
   subject: RequestSubject,
   /** By our clock, for a reply that does not tell its own time. */
   nowMs: number,
 ): LakebaseError {
+  const { body } = response;
   const { errorCode, references } = readErrorBody(body);
   const rules = RULES.filter(
     ({ surfaces }) => surfaces?.includes(subject.surface) ?? true,
@@ -183,12 +183,12 @@ export function refusalOf(
     rule?.code ??
       (response.status >= 500 ? 'workspace-busy' : 'request-invalid'),
     {
-      message: `${subject.party} refused to ${subject.action} (${saw}). ${
+      problem: `${subject.party} refused to ${subject.action} (${saw})`,
+      remedy:
         rule?.remedy(subject) ??
-        `Check ${subject.hostKey} (${subject.workspaceHost}): it may be no Databricks workspace`
-      }`,
-      retryAfterMs: retryAfterMs(response.headers, nowMs),
+        `Check ${subject.hostKey} (${subject.workspaceHost}): it may not be a Databricks workspace`,
     },
+    { retryAfterMs: readRetryAfter(response.headers, nowMs) },
   );
 }
 
@@ -220,7 +220,7 @@ function readErrorBody(body: string): {
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/;
 
 /** `Retry-After` is in seconds or an HTTP date. */
-function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
+function readRetryAfter(headers: Headers, nowMs: number): number | undefined {
   const value = headers.get('retry-after') ?? '';
   let ms: number | undefined;
   if (/^\d+$/.test(value)) {

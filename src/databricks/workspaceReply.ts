@@ -16,8 +16,10 @@ export function readReply<T>(
 
 export const invalidReply = (field: string, party: string, action: string) =>
   new LakebaseError('workspace-reply-invalid', {
-    message:
+    problem:
       `${party} answered with an unusable reply (${field}) when asked to ` +
-      `${action}. Check that the right address is configured for it, and that ` +
-      'no proxy answers in its place',
+      action,
+    remedy:
+      'Check that the right address is configured for it, and that no proxy ' +
+      'answers in its place',
   });

@@ -1,18 +1,27 @@
 import { LakebaseError, TLS_FAULT } from '../errors';
 import type { Clock } from '../time/clock';
 import { CutShort, oneAttempt } from './oneAttempt';
-import { refusalOf, RequestSubject } from './workspaceErrors';
+import { explainRefusal, RequestSubject } from './workspaceErrors';
 
 export interface WorkspaceRequest {
   /** Origin of the server, as `https://host[:port]`. */
   host: string;
   path: string;
   method?: 'GET' | 'POST';
-  headers: Record<string, string>;
+  headers?: Record<string, string>;
   body?: string;
   subject: RequestSubject;
   clock: Clock;
   signal?: AbortSignal;
+}
+
+/** A reply with any status but a redirect. */
+export interface WorkspaceResponse {
+  status: number;
+  headers: Headers;
+  body: string;
+  /** The server's own time, when it told it. */
+  serverTimeMs?: number;
 }
 
 /**
@@ -21,71 +30,82 @@ export interface WorkspaceRequest {
  * @returns the parsed JSON reply, and the server's own time when it told it.
  * @throws LakebaseError for all else, without anything of what was sent.
  */
-export async function workspaceRequest(
+export async function callWorkspace(
   request: WorkspaceRequest,
 ): Promise<{ reply: unknown; serverTimeMs?: number }> {
-  const { response, body } = await attempt(request);
-
-  if (response.status >= 300 && response.status < 400) {
-    throw new LakebaseError('workspace-redirected', {
-      message:
-        `${request.host} answered with a redirect (HTTP ${response.status}), ` +
-        'which is not followed, since a secret would travel along. Check ' +
-        `${request.subject.hostKey}, and ` +
-        'whether the workspace is reachable through private link only',
-    });
+  const response = await sendRequest(request);
+  const { status, body, serverTimeMs } = response;
+  if (status < 200 || status > 299) {
+    throw explainRefusal(response, request.subject, request.clock.wall());
   }
-  if (!response.ok) {
-    throw refusalOf(response, body, request.subject, request.clock.wall());
-  }
-  const date = Date.parse(response.headers.get('date') ?? '');
-  return {
-    reply: parse(body, request),
-    serverTimeMs: Number.isNaN(date) ? undefined : date,
-  };
+  return { reply: parse(body, request), serverTimeMs };
 }
 
-function attempt(
-  request: WorkspaceRequest,
-): Promise<{ response: Response; body: string }> {
-  return oneAttempt(
+/**
+ * Sends a request over verified TLS, and follows no redirect.
+ *
+ * @throws LakebaseError without anything of what was sent.
+ */
+export async function sendRequest(
+  request: Omit<WorkspaceRequest, 'subject'> & { subject: Addressee },
+): Promise<WorkspaceResponse> {
+  const { host, subject } = request;
+  const response = await oneAttempt(
     async signal => {
-      const response = await fetch(request.host + request.path, {
+      const answer = await fetch(host + request.path, {
         method: request.method ?? 'GET',
         headers: request.headers,
         body: request.body,
         redirect: 'manual',
         signal,
       });
-      return { response, body: await response.text() };
+      const { status, headers } = answer;
+      return { status, headers, body: await answer.text() };
     },
-    (error, cutShort) => failureOf(error, cutShort, request),
+    (error, cutShort) => explainFailure(error, cutShort, host, subject),
     request,
   );
+  if (response.status >= 300 && response.status < 400) {
+    throw new LakebaseError('workspace-redirected', {
+      problem:
+        `${host} answered with a redirect (HTTP ${response.status}), which is ` +
+        'not followed, since a secret would travel along',
+      remedy:
+        `Check ${subject.hostKey}, and whether the workspace is reachable ` +
+        'through private link only',
+    });
+  }
+  const date = Date.parse(response.headers.get('date') ?? '');
+  return { ...response, ...(!Number.isNaN(date) && { serverTimeMs: date }) };
 }
 
-function failureOf(
+type Addressee = Pick<RequestSubject, 'action' | 'hostKey'>;
+
+function explainFailure(
   error: unknown,
   cutShort: CutShort,
-  { host, subject }: WorkspaceRequest,
+  host: string,
+  { action, hostKey }: Addressee,
 ) {
   // fetch hides what happened in the cause of a TypeError.
   const cause = (error as { cause?: { code?: unknown } }).cause;
   const code = typeof cause?.code === 'string' ? cause.code : undefined;
   if (code && TLS_FAULT.test(code)) {
     return new LakebaseError('workspace-untrusted', {
-      message:
+      problem:
         `The TLS certificate of ${host} could not be verified (${code}); ` +
-        'nothing was sent. With a private CA or an inspecting proxy, start ' +
-        `Node with NODE_EXTRA_CA_CERTS; otherwise check ${subject.hostKey}`,
+        'nothing was sent',
+      remedy:
+        'With a private CA or an inspecting proxy, start Node with ' +
+        `NODE_EXTRA_CA_CERTS; otherwise check ${hostKey}`,
     });
   }
   const reason = cutShort ?? code ?? 'network error';
   return new LakebaseError('workspace-unreachable', {
-    message:
-      `${host} could not be reached to ${subject.action} (${reason}). Check ` +
-      `${subject.hostKey}, ` +
-      'name resolution, and the outbound proxy, if there is one',
+    problem: `${host} could not be reached to ${action} (${reason})`,
+    remedy:
+      `Check ${hostKey}, name resolution, and the outbound proxy, if there ` +
+      'is one',
   });
 }
 
@@ -95,10 +115,12 @@ function parse(body: string, { host, subject }: WorkspaceRequest): unknown {
   } catch {
     // No cause: the parser quotes the body.
     throw new LakebaseError('workspace-reply-invalid', {
-      message:
+      problem:
         `${host} answered with something else than JSON when asked to ` +
-        `${subject.action}. Check that ${subject.hostKey} is right, and that ` +
-        'no proxy or login page answers in its place',
+        subject.action,
+      remedy:
+        `Check that ${subject.hostKey} is right, and that no proxy or login ` +
+        'page answers in its place',
     });
   }
 }

@@ -1,8 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { LoggerService } from '@backstage/backend-plugin-api';
+import type { SocketAddress } from '../config/localProxySettings';
 import { withPatience } from '../time/shutdown';
-import { Session } from './session';
-import { listenPrivately, SocketAddress, socketPath } from './socketFile';
+import { ClientSession } from './clientSession';
+import { listenPrivately, socketPath } from './socketFile';
 import { Upstream, UpstreamOptions } from './upstream';
 
 export interface LocalProxyOptions extends UpstreamOptions {
@@ -20,7 +21,7 @@ export class LocalProxy {
   readonly #options: LocalProxyOptions;
   readonly #server: Server;
   readonly #upstream: Upstream;
-  readonly #sessions = new Set<Session>();
+  readonly #sessions = new Set<ClientSession>();
 
   constructor(options: LocalProxyOptions) {
     this.#options = options;
@@ -32,7 +33,7 @@ export class LocalProxy {
   /**
    * Resolves when clients may come.
    *
-   * @throws InputError
+   * @throws ConfigurationError
    */
   async listen(): Promise<void> {
     const { socket, logger } = this.#options;
@@ -59,7 +60,7 @@ export class LocalProxy {
   }
 
   #accept(client: Socket): void {
-    const session = new Session({
+    const session = new ClientSession({
       client,
       upstream: this.#upstream,
       patienceMs: this.#options.connectTimeoutMs,

@@ -2,18 +2,11 @@ import { once } from 'node:events';
 import { lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import path from 'node:path';
-import { InputError } from '@backstage/errors';
-
-/** Where Postgres clients look for a socket when their host is a directory. */
-export interface SocketAddress {
-  directory: string;
-  port: number;
-}
+import { type SocketAddress, SOCKET_KEY } from '../config/localProxySettings';
+import { ConfigurationError } from '../errors';
 
 /** What macOS has room for in the address of a socket; Linux has 4 more. */
 const MAX_PATH_BYTES = 103;
-
-export const HOST_KEY = 'backend.database.connection.host';
 
 export const socketPath = ({ directory, port }: SocketAddress) =>
   path.join(directory, `.s.PGSQL.${port}`);
@@ -21,7 +14,7 @@ export const socketPath = ({ directory, port }: SocketAddress) =>
 /**
  * Listens on a socket that only this user can reach.
  *
- * @throws InputError
+ * @throws ConfigurationError
  */
 export async function listenPrivately(
   server: Server,
@@ -43,10 +36,11 @@ export async function listenPrivately(
       await listen(server, file);
     });
   } catch (error) {
-    throw new InputError(
-      `The local proxy (backend.database.lakebase.localProxy) can not listen ` +
-        `at ${file}. Point ${HOST_KEY} to a directory that this process alone ` +
-        'uses and may create, such as /tmp/backstage-lakebase',
+    throw new ConfigurationError(
+      'The local proxy (backend.database.lakebase.localProxy) cannot listen ' +
+        `at ${file}`,
+      `Point ${SOCKET_KEY} to a directory that this process alone uses and ` +
+        'may create, such as /tmp/backstage-lakebase',
       error,
     );
   }

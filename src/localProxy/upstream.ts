@@ -1,20 +1,19 @@
 import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
-import { Attempts } from '../time/attempts';
-import type { Clock } from '../time/clock';
+import type { PgConnection } from '../config/pluginDatabase';
 import type { ConnectionBudget } from '../connections/connectionBudget';
-import type { EndpointAddress } from '../connections/endpointAddress';
 import {
+  type ConnectionMaker,
   ConnectListener,
-  following,
-  KnexPgClient,
   openConnection,
   TokenSource,
-  trackSockets,
 } from '../connections/openConnection';
-import type { PgConnection } from '../config/pluginDatabase';
-import type { ConnectionTarget } from '../connections/postgresFaults';
-import { GuestClient, GuestSettings, requestCancel } from './guestClient';
+import { cutOff, dialTarget } from '../connections/sockets';
+import type { ConnectionTarget } from '../connections/target';
+import type { Targets } from '../connections/targets';
+import type { Attempts, Purpose } from '../time/attempts';
+import type { Clock } from '../time/clock';
+import { GuestClient, requestCancel } from './guestClient';
 import type { StartupParameters } from './wire';
 
 /** Who holds its connections, for messages and metrics. */
@@ -29,25 +28,21 @@ export interface UpstreamOptions {
   role?: string;
   connectTimeoutMs: number;
   tokens: TokenSource;
-  /** Where the endpoint is, for when the configuration has no host. */
-  address: EndpointAddress;
+  targets: Targets;
+  attempts: Attempts;
   budget?: ConnectionBudget;
   /** Hears how its connections are opened. */
   listener?: ConnectListener;
-  /** Login name, for when the configuration has none. */
-  defaultUser: () => string | Promise<string>;
   clock: Clock;
 }
 
 /** Opens sessions on the endpoint for the clients of the local proxy. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #attempts: Attempts;
   readonly #sockets = new Set<Socket>();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
-    this.#attempts = new Attempts(options.clock);
   }
 
   /**
@@ -59,15 +54,16 @@ export class Upstream {
     parameters: StartupParameters,
     clientGone: AbortSignal,
   ): Promise<GuestClient> {
-    const target = await this.#target(parameters.get('database'));
-    const { host, port, user, database } = target;
+    const { budget } = this.#options;
+    const target = await this.#complete(parameters.get('database'));
     const startup = new Map(parameters)
-      .set('user', user)
-      .set('database', database);
+      .set('user', target.user)
+      .set('database', target.database);
 
-    return this.#run(`connection to ${host}:${port}`, async stop => {
+    const purpose = () => `connection to ${target.host}:${target.port}`;
+    return this.#run(purpose, async stop => {
       const signal = AbortSignal.any([stop, clientGone]);
-      const release = await this.#options.budget?.acquire(LOCAL_PROXY, signal);
+      const release = await budget?.acquire(LOCAL_PROXY, signal);
       try {
         const client = await this.#logIn(target, startup, signal);
         if (release) client.onceClosed(release);
@@ -79,34 +75,30 @@ export class Upstream {
     });
   }
 
-  async #logIn(
+  #logIn(
     target: ConnectionTarget,
     startup: StartupParameters,
     signal: AbortSignal,
   ): Promise<GuestClient> {
-    const { tokens, connection, connectTimeoutMs, listener, clock } =
-      this.#options;
-    const address = connection.host ? undefined : this.#options.address;
-    const { settings, createSocket } = this.#settings(target);
-    const client = await openConnection(
-      guest(Object.assign(settings, { startup })),
-      {
-        tokens,
-        target,
-        createSocket,
-        relocate: address && following(address, settings, target),
-        signal,
-        connectTimeoutMs,
-        listener,
-        clock,
-      },
-    );
-    return client as GuestClient;
+    const { settings, createSocket } = this.#dial(target);
+    const maker: ConnectionMaker<GuestClient> = {
+      create: (token, socket) =>
+        new GuestClient({
+          ...settings,
+          startup,
+          password: token,
+          stream: () => socket,
+        }),
+      // What it is used for is up to the client at the other end.
+      prepare: () => Promise.resolve(),
+    };
+    const options = { ...this.#options, target, createSocket, signal };
+    return openConnection(maker, options);
   }
 
   async cancel(key: Buffer): Promise<void> {
-    const target = await this.#target();
-    const { settings, createSocket } = this.#settings(target);
+    const target = await this.#complete();
+    const { settings, createSocket } = this.#dial(target);
     await this.#run('cancel request', signal =>
       requestCancel({ ...settings, stream: createSocket }, key, signal),
     );
@@ -114,7 +106,7 @@ export class Upstream {
 
   /** Ends logins under way, and waits for the end of the sessions. */
   async close(): Promise<void> {
-    await this.#attempts.stop();
+    await this.#options.attempts.stop();
     const ends = [...this.#sockets].map(
       socket => new Promise(resolve => socket.once('close', resolve)),
     );
@@ -122,42 +114,28 @@ export class Upstream {
   }
 
   cutOff(): void {
-    this.#sockets.forEach(socket => socket.destroy());
+    cutOff(this.#sockets);
   }
 
-  #run<T>(purpose: string, operation: (signal: AbortSignal) => Promise<T>) {
-    const { connectTimeoutMs } = this.#options;
-    return this.#attempts.run(purpose, connectTimeoutMs, operation);
+  #run<T>(purpose: Purpose, operation: (signal: AbortSignal) => Promise<T>) {
+    const { attempts, connectTimeoutMs } = this.#options;
+    return attempts.run(purpose, connectTimeoutMs, operation);
   }
 
-  async #target(asked = STOCK_ADMIN_DATABASE): Promise<ConnectionTarget> {
-    const { connection, role } = this.#options;
-    const { database } = connection;
-    return {
-      host: connection.host ?? (await this.#options.address.host()),
-      port: connection.port,
-      user: connection.user ?? (await this.#options.defaultUser()),
-      database: asked === STOCK_ADMIN_DATABASE ? database : asked,
-      role,
-    };
+  #complete(asked = STOCK_ADMIN_DATABASE): Promise<ConnectionTarget> {
+    const { connection, role, targets } = this.#options;
+    const database =
+      asked === STOCK_ADMIN_DATABASE ? connection.database : asked;
+    return targets.complete({ ...connection, database }, role);
   }
 
-  #settings(target: ConnectionTarget) {
+  #dial(target: ConnectionTarget) {
     const { user, database } = target;
     const { connection } = this.#options;
     const settings = { ...connection, user, database } as ClientConfig;
-    const createTracked = trackSockets(settings, target, this.#sockets);
+    const createTracked = dialTarget(settings, target, this.#sockets);
     // Whether the process goes on is for the client at the other end to say.
     const createSocket = () => createTracked().unref();
     return { settings, createSocket };
   }
 }
-
-/** What `openConnection` expects of Knex; the rest is the client's concern. */
-const guest = (settings: GuestSettings): KnexPgClient => ({
-  driver: { Client: GuestClient },
-  connectionSettings: settings,
-  version: 'unasked',
-  checkVersion: () => Promise.resolve(''),
-  setSchemaSearchPath: () => Promise.resolve(),
-});

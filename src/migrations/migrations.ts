@@ -4,13 +4,14 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
 import { isNil } from 'lodash';
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import type { ConnectionTarget } from '../connections/postgresFaults';
+import { getPgClient } from '../connections/knexInternals';
 import type { Clock } from '../time/clock';
 
 export interface MigrationOptions {
   /** How long to wait for the migrations of another process. */
   patienceMs: number;
-  target: ConnectionTarget;
+  /** Which one it is, for messages. */
+  database: string;
   logger: LoggerService;
   clock: Clock;
 }
@@ -111,10 +112,10 @@ function makeTables(schemaName: string | undefined, tableName: string): string {
 async function inTurn(
   migrate: () => Promise<unknown>,
   lockTable: string,
-  { patienceMs, target, logger, clock }: MigrationOptions,
+  { patienceMs, database, logger, clock }: MigrationOptions,
 ): Promise<unknown> {
   const begin = clock.monotonic();
-  const place = `database ${escapeIdentifier(target.database)}`;
+  const place = `database ${escapeIdentifier(database)}`;
   for (let waiting = false; ; waiting = true) {
     try {
       return await migrate();
@@ -141,12 +142,12 @@ const isLocked = (error: unknown): error is Error =>
   error instanceof Error && error.name === 'MigrationLocked';
 
 function settingsOf(knex: Knex, config?: Knex.MigratorConfig) {
-  const { migrations } = (knex.client as { config: Knex.Config }).config;
+  const { migrations } = getPgClient(knex).config;
   return { tableName: 'knex_migrations', ...migrations, ...config };
 }
 
 function lockTableOf(knex: Knex, config?: Knex.MigratorConfig): string {
-  const { searchPath } = (knex.client as { config: Knex.Config }).config;
+  const { searchPath } = getPgClient(knex).config;
   const { schemaName, tableName } = settingsOf(knex, config);
   return path(schemaName ?? [searchPath].flat()[0], `${tableName}_lock`);
 }

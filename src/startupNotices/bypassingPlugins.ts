@@ -9,7 +9,7 @@ const BYPASSING =
  * Tells what to do about such plugins, when there are any among the files that
  * the process has loaded: their own errors name neither cause nor remedy.
  */
-export function bypassingPluginsWarning(
+export function warnOfBypassingPlugins(
   loadedFiles: string[],
 ): string | undefined {
   const found = loadedFiles.flatMap(file => BYPASSING.exec(file)?.[1] ?? []);

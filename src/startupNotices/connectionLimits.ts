@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { sumBy } from 'lodash';
-import { LAKEBASE_KEY } from '../config/config';
+import { LAKEBASE_KEY } from '../config/keys';
+import { getPgClient } from '../connections/knexInternals';
 
 export interface ConnectionLimits {
   max: number;
@@ -22,7 +23,7 @@ export const CONNECTION_LIMITS = `
  *
  * @param maxConnections - the bound that the operator has set.
  */
-export async function connectionsWarning(
+export async function warnOfConnections(
   pools: Knex[],
   maxConnections: number | undefined,
 ): Promise<string | undefined> {
@@ -31,7 +32,7 @@ export async function connectionsWarning(
     CONNECTION_LIMITS,
   );
   const [{ max, available }] = rows;
-  const wanted = sumBy(pools, poolMaxOf);
+  const wanted = sumBy(pools, knex => getPgClient(knex).pool.max);
   if (Math.min(wanted, maxConnections ?? Infinity) <= available)
     return undefined;
   const [may, remedy] = maxConnections
@@ -49,6 +50,3 @@ export async function connectionsWarning(
     'the endpoint a larger compute'
   );
 }
-
-const poolMaxOf = ({ client }: Knex) =>
-  (client as { pool: { max: number } }).pool.max;

@@ -2,6 +2,12 @@ import { LakebaseError } from '../errors';
 import { attempt, type Cut } from './attempt';
 import type { Clock } from './clock';
 
+/**
+ * What there is none of when an operation fails, as it reads after "No"; a
+ * function where that may change while the operation runs.
+ */
+export type Purpose = string | (() => string);
+
 /** Bounds operations in time, and ends all that are under way at shutdown. */
 export class Attempts {
   readonly #clock: Clock;
@@ -20,7 +26,7 @@ export class Attempts {
    * the operation threw.
    */
   async run<T>(
-    purpose: string,
+    purpose: Purpose,
     timeoutMs: number,
     operation: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
@@ -49,7 +55,7 @@ export class Attempts {
   }
 
   #explain(
-    purpose: string,
+    purpose: Purpose,
     timeoutMs: number,
     error: unknown,
     cut: Cut | undefined,
@@ -60,16 +66,22 @@ export class Attempts {
   }
 }
 
-export const shuttingDown = (purpose: string) =>
+export const shuttingDown = (purpose: Purpose) =>
   new LakebaseError('stopped', {
-    message: `No ${purpose}: Backstage is shutting down`,
+    problem: `No ${read(purpose)}: Backstage is shutting down`,
   });
 
-const tooSlow = (purpose: string, timeoutMs: number, cause: unknown) =>
-  new LakebaseError('connect-timeout', {
-    message:
-      `No ${purpose} within ${timeoutMs / 1000} s ` +
-      '(backend.database.lakebase.connectTimeout, or a shorter timeout in ' +
-      'backend.database.knexConfig)',
-    cause,
-  });
+const read = (purpose: Purpose) =>
+  typeof purpose === 'string' ? purpose : purpose();
+
+const tooSlow = (purpose: Purpose, timeoutMs: number, cause: unknown) =>
+  new LakebaseError(
+    'connect-timeout',
+    {
+      problem:
+        `No ${read(purpose)} within ${timeoutMs / 1000} s ` +
+        '(backend.database.lakebase.connectTimeout, or a shorter timeout in ' +
+        'backend.database.knexConfig)',
+    },
+    { cause },
+  );

@@ -10,11 +10,11 @@ export interface Group {
 export const GROUPS: Record<string, Group> = {
   refresher: {
     mutate: ['src/tokenRefresher.ts', 'src/refreshPolicy.ts'],
-    tests: ['tokenRefresher/*'],
+    tests: ['tokenRefresher/*', 'credentialLog'],
   },
   configuration: {
     mutate: ['src/config/*.ts'],
-    tests: ['config/*', 'startupNotices/changesFromStock'],
+    tests: ['config/*'],
   },
   faults: {
     mutate: [
@@ -22,12 +22,15 @@ export const GROUPS: Record<string, Group> = {
       'src/connections/cures.ts',
       'src/databricks/workspaceErrors.ts',
     ],
-    tests: ['connections/postgresFaults', 'databricks/workspace.errors'],
+    tests: [
+      'connections/cures',
+      'connections/postgresFaults',
+      'databricks/workspace.errors',
+    ],
   },
   budget: {
     mutate: ['src/connections/connectionBudget.ts'],
-    tests: ['connections/connectionBudget', 'connections/maxConnections'],
-    needsPostgres: true,
+    tests: ['connections/connectionBudget'],
   },
   opening: {
     mutate: ['src/connections/openConnection.ts'],

@@ -262,10 +262,10 @@ describe('the doctor names the first thing that is broken, and its cure, with', 
       ...(setUp.args ?? []),
     );
 
-    const { check, message, cure, paste = [] } = failure;
+    const { check, message, remedy, statements = [] } = failure;
     expect(check).toBe(setUp.check);
     expect(message).toMatch(setUp.found);
-    expect([cure, ...paste].join('\n')).toMatch(setUp.cure);
+    expect([remedy, ...statements].join('\n')).toMatch(setUp.cure);
     expect(skipped).toEqual(setUp.skipped);
     expect(exitCode).toBe(setUp.exitCode ?? 1);
   });
@@ -278,7 +278,7 @@ describe('the doctor names the first thing that is broken, and its cure, with', 
 
     expect(failure.check).toBe('workspace');
     expect(failure.message).toMatch(/certificate .* could not be verified/);
-    expect(failure.cure).toContain('NODE_EXTRA_CA_CERTS');
+    expect(failure.remedy).toContain('NODE_EXTRA_CA_CERTS');
     expect(skipped).toEqual(after('workspace'));
     expect(emulator.controlPlane.calls).toEqual([]);
   });

@@ -217,7 +217,7 @@ describe('the doctor warns, and lets pass,', () => {
     );
     expect(warning).toMatchObject({
       check: 'workspace',
-      paste: ['sudo timedatectl set-ntp true'],
+      statements: ['sudo timedatectl set-ntp true'],
     });
     expect(warning.message).toMatch(
       / (299|300|301) s ahead of the workspace's$/,
@@ -274,7 +274,7 @@ describe('the doctor warns, and lets pass,', () => {
     expect(results.at(-1)).toMatchObject({
       check: 'search engine',
       status: 'warn',
-      paste: expect.arrayContaining([
+      statements: expect.arrayContaining([
         "backend.add(import('@backstage/plugin-search-backend-module-pg'));",
       ]) as string[],
     });

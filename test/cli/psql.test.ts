@@ -230,7 +230,7 @@ describe('a real psql', () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   });
 
-  itWithPsql('does not log in to a server that it can not verify', async () => {
+  itWithPsql('does not log in to a server that it cannot verify', async () => {
     const emulator = await start.emulator();
     const file = await files.leadingTo(emulator);
     emulator.gateway.tls = 'untrusted';

@@ -64,7 +64,7 @@ describe('the command token', () => {
     const allowed = await commandLine([...args, '--yes']);
 
     expect(refused).toMatchObject({ exitCode: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/no terminal.*--yes/s);
+    expect(refused.stderr).toMatch(/not a terminal.*--yes/s);
     expect(mintedFor).toBe(0);
     expect(shown.stdout).toMatch(/^eyJ/);
     expect(allowed.stdout).toMatch(/^eyJ/);

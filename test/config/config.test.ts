@@ -1,6 +1,6 @@
 import { MutableConfigSource, ConfigSources } from '@backstage/config-loader';
 import type { JsonObject } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config/config';
+import { readConfig } from '../../src/config/readConfig';
 import {
   appConfig,
   CANARY,
@@ -16,6 +16,20 @@ const WORKSPACE = {
   host: 'https://dbc-1234.cloud.databricks.com',
   clientId: 'block-id',
   clientSecret: `${CANARY}-block`,
+};
+
+/** What an endpoint has that serves all plugins, and is looked up. */
+const ALONE = {
+  base: true,
+  plugins: [],
+  connection: {
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
+    port: 5432,
+    ssl: { rejectUnauthorized: true },
+  },
+  sources: { host: undefined, user: undefined },
+  localProxy: undefined,
 };
 
 describe('the block', () => {
@@ -38,11 +52,12 @@ describe('the block', () => {
         value: WORKSPACE.host,
         source: `${KEY}.workspace.host`,
       },
+      clientId: WORKSPACE.clientId,
       credentialLifetimeMs: 1_800_000,
       adminDatabase: 'admin',
       connectTimeoutMs: 20_000,
-      localProxy: false,
       maxConnectionAgeMs: 600_000,
+      ...ALONE,
     });
     expect(readWorkspace()).toEqual({
       method: 'oauth-m2m',
@@ -61,11 +76,12 @@ describe('the block', () => {
         kind: 'endpoint',
       },
       workspaceHost: { value: ENV.DATABRICKS_HOST, source: 'DATABRICKS_HOST' },
+      clientId: ENV.DATABRICKS_CLIENT_ID,
       credentialLifetimeMs: undefined,
       adminDatabase: 'databricks_postgres',
-      localProxy: false,
       connectTimeoutMs: 60_000,
       maxConnectionAgeMs: 45 * 60_000,
+      ...ALONE,
     });
     expect(readWorkspace()).toEqual({
       method: 'oauth-m2m',
@@ -274,7 +290,7 @@ describe('the identity', () => {
       data: data('old', 'old.example.com'),
     });
     const rootConfig = await ConfigSources.toConfig(source);
-    const { readWorkspace } = readLakebaseConfig(rootConfig, ENV);
+    const [{ readWorkspace }] = readConfig(rootConfig, ENV).endpoints;
     const replace = async (next: JsonObject) => {
       const replaced = new Promise<void>(resolve =>
         rootConfig.subscribe!(resolve),
@@ -297,7 +313,7 @@ describe('the identity', () => {
       }).get<JsonObject>();
     const source = MutableConfigSource.create({ data: data('old') });
     const rootConfig = await ConfigSources.toConfig(source);
-    const { readWorkspace } = readLakebaseConfig(rootConfig, ENV);
+    const [{ readWorkspace }] = readConfig(rootConfig, ENV).endpoints;
     expect(readWorkspace()).toMatchObject({ clientSecret: 'old' });
 
     const replaced = new Promise<void>(resolve =>
@@ -349,7 +365,7 @@ describe('a duration', () => {
     value => {
       for (const key of ['connectTimeout', 'maxConnectionAge']) {
         expect(refusalOf(() => readBlock({ [key]: value }))).toContain(
-          `${KEY}.${key} must be from 1 second to 24 hours`,
+          `${KEY}.${key}: must be from 1 second to 24 hours`,
         );
       }
     },
@@ -368,7 +384,7 @@ describe('the life of a credential', () => {
 
   it.each(['299s', '3601s', '1d', '300500ms'])('may not be %s', lifetime => {
     const message = refusalOf(() => readBlock({ credential: { lifetime } }));
-    expect(message).toContain(`${KEY}.credential.lifetime must be`);
+    expect(message).toContain(`${KEY}.credential.lifetime: must be`);
     expect(message).toContain('from 5 minutes to 1 hour');
   });
 });

@@ -8,11 +8,10 @@ import {
   loadConfigSchema,
 } from '@backstage/config-loader';
 import type { JsonObject, JsonValue } from '@backstage/types';
-import { unset } from 'lodash';
+import { omit, unset } from 'lodash';
 import { generateConfigSchema } from '../../scripts/configSchema';
 import { lakebaseSchema } from '../../src/config/configSchema';
-import { readEndpoints } from '../../src/config/endpoints';
-import { readPluginDatabase } from '../../src/config/pluginDatabase';
+import { readConfig } from '../../src/config/readConfig';
 
 const ROOT = join(__dirname, '..', '..');
 const EXAMPLE = join(ROOT, 'app-config.example.yaml');
@@ -186,11 +185,15 @@ describe('config.schema.json', () => {
 describe('the example', () => {
   const read = (configs: AppConfig[]) => {
     const rootConfig = ConfigReader.fromConfigs(configs);
-    const [{ config }] = readEndpoints(rootConfig, {});
-    const { readWorkspace, ...settings } = config;
+    const { endpoints, forPlugin } = readConfig(rootConfig, {});
+    const [{ readWorkspace, ...settings }] = endpoints;
+    const ofConnections = ['connection', 'sources', 'plugins'];
     return {
-      settings: { ...settings, workspace: readWorkspace() },
-      plugin: readPluginDatabase(rootConfig, config, 'scaffolder'),
+      settings: {
+        ...omit(settings, ofConnections),
+        workspace: readWorkspace(),
+      },
+      plugin: forPlugin('scaffolder')!.database,
     };
   };
 

@@ -124,7 +124,7 @@ describe('an endpoint that has moved', () => {
     expect(emulator.controlPlane.count('endpoint')).toBe(2);
   });
 
-  it('is tried at the host known so far while the workspace can not tell', async () => {
+  it('is tried at the host known so far while the workspace cannot tell', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator);
     const knex = await lakebase.getClient('catalog');

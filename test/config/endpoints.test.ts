@@ -1,7 +1,5 @@
 import type { JsonObject } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config/config';
-import { readPluginDatabase } from '../../src/config/pluginDatabase';
-import { appConfig, checkAtStart, ENV, refusalOf } from '../support/appConfig';
+import { checkAtStart, ENV, refusalOf } from '../support/appConfig';
 
 const OTHER = 'projects/other/branches/main/endpoints/primary';
 
@@ -13,22 +11,21 @@ const workspace = {
 
 /** Endpoint, client id, and who is on it. */
 const summary = (database: JsonObject, env?: Record<string, undefined>) =>
-  checkAtStart(database, env).map(({ config, base, plugins }) => [
-    config.endpoint.value,
-    config.readWorkspace().clientId,
-    ...(base ? ['base'] : []),
-    ...plugins,
-  ]);
+  checkAtStart(database, env).endpoints.map(
+    ({ endpoint, clientId, base, plugins }) => [
+      endpoint.value,
+      clientId,
+      ...(base ? ['base'] : []),
+      ...plugins,
+    ],
+  );
 
 const ofPlugin = (lakebase: JsonObject | false, rest: JsonObject = {}) => ({
   plugin: { catalog: { lakebase, ...rest } },
 });
 
-function connectionOf(database: JsonObject, pluginId = 'catalog') {
-  const rootConfig = appConfig(database);
-  const lakebase = readLakebaseConfig(rootConfig, ENV, pluginId);
-  return readPluginDatabase(rootConfig, lakebase, pluginId).connection;
-}
+const connectionOf = (database: JsonObject, pluginId = 'catalog') =>
+  checkAtStart(database).forPlugin(pluginId)!.database.connection;
 
 describe('the endpoints of a configuration', () => {
   it('are one when no plugin has another', () => {

@@ -190,8 +190,8 @@ describe('of several identities', () => {
 describe('plugins with an identity of their own', () => {
   const plugin = (token: string) => ({ lakebase: { workspace: { token } } });
   const identities = (database: JsonObject) =>
-    checkAtStart(database).map(({ config, plugins }) => [
-      config.readWorkspace().identityKeys,
+    checkAtStart(database).endpoints.map(({ readWorkspace, plugins }) => [
+      readWorkspace().identityKeys,
       ...plugins,
     ]);
 

@@ -88,7 +88,7 @@ describe('the file of profiles', () => {
     expect(readDatabricksProfile({}, undefined)).toBeUndefined();
   });
 
-  it('is told by name when it can not be read', () => {
+  it('is told by name when it cannot be read', () => {
     const folder = files.folder();
     const env = { DATABRICKS_CONFIG_FILE: folder };
 

@@ -261,7 +261,9 @@ describe('settings that lead nowhere', () => {
 
       const message = refusal({}, { ...ENV_HOST, DATABRICKS_TOKEN: token });
 
-      expect(message).toContain('DATABRICKS_TOKEN is no personal access token');
+      expect(message).toContain(
+        'DATABRICKS_TOKEN is not a personal access token',
+      );
       expect(message).toContain('database credential');
       expect(message).not.toContain(token);
     },
@@ -270,7 +272,9 @@ describe('settings that lead nowhere', () => {
   it('are told before it is said that there is another identity', () => {
     const env = { ...ENV_CLIENT, DATABRICKS_TOKEN: jwt(3_600_000) };
 
-    expect(refusal({ host: HOST }, env)).toContain('no personal access token');
+    expect(refusal({ host: HOST }, env)).toContain(
+      'not a personal access token',
+    );
   });
 
   it('are no matter when a better source has an identity', () => {

@@ -1,23 +1,9 @@
 import type { JsonObject } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config/config';
-import {
-  adminDatabaseOf,
-  readPluginDatabase,
-  readSkipMigrations,
-} from '../../src/config/pluginDatabase';
-import {
-  appConfig,
-  CANARY,
-  checkAtStart,
-  ENV,
-  refusalOf,
-} from '../support/appConfig';
+import { toAdminDatabase } from '../../src/config/pluginDatabase';
+import { CANARY, checkAtStart, refusalOf } from '../support/appConfig';
 
-function read(database: JsonObject, pluginId = 'catalog') {
-  const rootConfig = appConfig(database);
-  const lakebase = readLakebaseConfig(rootConfig, ENV);
-  return readPluginDatabase(rootConfig, lakebase, pluginId);
-}
+const read = (database: JsonObject, pluginId = 'catalog') =>
+  checkAtStart(database).forPlugin(pluginId)!.database;
 
 const schemaMode = { pluginDivisionMode: 'schema' };
 
@@ -285,15 +271,13 @@ describe('what is created', () => {
   });
 
   it('is created from the admin database, by one connection', () => {
-    const rootConfig = appConfig({
+    const { database, endpoint } = checkAtStart({
       connection: { host: 'x.example.com', database: 'base' },
       lakebase: { adminDatabase: 'admin' },
       role: 'owner',
       knexConfig: { pool: { min: 5 } },
-    });
-    const lakebase = readLakebaseConfig(rootConfig, ENV);
-    const plugin = readPluginDatabase(rootConfig, lakebase, 'catalog');
-    expect(adminDatabaseOf(plugin, lakebase)).toMatchObject({
+    }).forPlugin('catalog')!;
+    expect(toAdminDatabase(database, endpoint)).toMatchObject({
       connection: {
         host: 'x.example.com',
         database: 'admin',
@@ -316,7 +300,7 @@ it('a role belongs to a plugin before it belongs to all', () => {
 it('migrations are skipped for a plugin, for all, or for none', () => {
   const plugin = { catalog: { skipMigrations: false } };
   const skips = (database: JsonObject, pluginId: string) =>
-    readSkipMigrations(appConfig(database), pluginId);
+    read(database, pluginId).skipMigrations;
   expect(skips({ skipMigrations: true, plugin }, 'catalog')).toBe(false);
   expect(skips({ skipMigrations: true, plugin }, 'search')).toBe(true);
   expect(skips({}, 'search')).toBe(false);

@@ -2,23 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config/config';
-import {
-  readBaseConnection,
-  readPluginDatabase,
-} from '../../src/config/pluginDatabase';
-import { appConfig, checkAtStart, ENV, refusalOf } from '../support/appConfig';
+import { checkAtStart, refusalOf } from '../support/appConfig';
 
 const HOST = 'ep-example.database.us-east-1.cloud.databricks.com';
 
 /** `ssl` of the connections of a plugin and of the base. */
 function read(database: JsonObject) {
-  const rootConfig = appConfig(database);
-  const lakebase = readLakebaseConfig(rootConfig, ENV);
-  const plugin = readPluginDatabase(rootConfig, lakebase, 'catalog');
+  const plugin = checkAtStart(database).forPlugin('catalog')!;
   return {
-    plugin: plugin.connection.ssl,
-    base: readBaseConnection(rootConfig).ssl,
+    plugin: plugin.database.connection.ssl,
+    base: plugin.endpoint.connection.ssl,
   };
 }
 

@@ -1,5 +1,5 @@
 import { REFUSALS, type RefusalKind } from '../../emulator';
-import { connectFault } from '../../src/connections/postgresFaults';
+import { explainConnectFault } from '../../src/connections/postgresFaults';
 import { LakebaseError, type LakebaseErrorCode } from '../../src/errors';
 
 const HOST = 'ep-quiet-sun.database.example.com';
@@ -11,7 +11,7 @@ const failWith = (code: string, message: string) =>
   Object.assign(new Error(message), { code });
 
 const classify = (code: string, message = 'Unknown to the table') =>
-  connectFault(failWith(code, message), target);
+  explainConnectFault(failWith(code, message), target);
 
 describe('what the gateway says means', () => {
   const meanings: Record<RefusalKind, LakebaseErrorCode> = {
@@ -99,7 +99,7 @@ describe("an error without a code is known by pg's text", () => {
     ['The server does not support SSL connections', 'database-untrusted'],
     ['Something else', 'database-error'],
   ])('%s: %s', (message, meaning) => {
-    expect(connectFault(new Error(message), target).code).toBe(meaning);
+    expect(explainConnectFault(new Error(message), target).code).toBe(meaning);
   });
 });
 
@@ -201,7 +201,7 @@ describe('a refusal names', () => {
     const user = "jo.o'neil@example.com";
     const refusal = failWith('28000', `role "${user}" does not exist`);
 
-    expect(connectFault(refusal, { ...target, user }).message).toContain(
+    expect(explainConnectFault(refusal, { ...target, user }).message).toContain(
       `databricks_create_role('jo.o''neil@example.com', 'USER');`,
     );
   });
@@ -210,7 +210,7 @@ describe('a refusal names', () => {
     const refusal = failWith('42501', 'unknown');
     const role = 'backstage_owner';
 
-    expect(connectFault(refusal, { ...target, role }).message).toContain(
+    expect(explainConnectFault(refusal, { ...target, role }).message).toContain(
       '"backstage_owner" lacks a right',
     );
   });
@@ -224,13 +224,13 @@ it('a role to run as that is missing is no missing login', () => {
 });
 
 it('what has been explained before stays as it is', () => {
-  const error = new LakebaseError('stopped', { message: 'Shutting down' });
+  const error = new LakebaseError('stopped', { problem: 'Shutting down' });
 
-  expect(connectFault(error, target)).toBe(error);
+  expect(explainConnectFault(error, target)).toBe(error);
 });
 
 it('keeps the refusal as its cause', () => {
   const refusal = failWith('53300', 'sorry, too many clients already');
 
-  expect(connectFault(refusal, target).cause).toBe(refusal);
+  expect(explainConnectFault(refusal, target).cause).toBe(refusal);
 });

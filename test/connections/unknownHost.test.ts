@@ -1,9 +1,6 @@
 import { Socket } from 'node:net';
 import { Client } from 'pg';
-import {
-  openConnection,
-  type KnexPgClient,
-} from '../../src/connections/openConnection';
+import { openConnection } from '../../src/connections/openConnection';
 import { SECOND } from '../../testbed/durations';
 import { FakeClock } from '../../testbed/fakeClock';
 
@@ -26,16 +23,17 @@ function unresolvedSocket(): Socket {
 }
 
 async function openTo(secondsBetweenAttempts: number, attempts: number) {
-  const client = {
-    driver: { Client },
-    connectionSettings: { ...target, ssl: true },
-  } as KnexPgClient;
   const giveUp = new AbortController();
   const sockets: Socket[] = [];
   const clock = new FakeClock();
   clock.skipsPauses = true;
 
-  const failure = openConnection(client, {
+  const maker = {
+    create: (password: string, socket: Socket) =>
+      new Client({ ...target, ssl: true, password, stream: () => socket }),
+    prepare: () => Promise.resolve(),
+  };
+  const failure = openConnection(maker, {
     tokens: {
       token: () => Promise.resolve('token'),
       confirm: () => {},

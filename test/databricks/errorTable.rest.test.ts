@@ -147,7 +147,7 @@ describe('a token of the wrong kind is told before anything is sent', () => {
 
     const said = refusalOf(() => checkAtStart({}, env));
 
-    const cause = 'DATABRICKS_TOKEN is no personal access token';
+    const cause = 'DATABRICKS_TOKEN is not a personal access token';
     expect(cureAfter(cause, said)).toMatch(/^Remove it, and such a script/);
     expect(said).not.toContain(token);
   });

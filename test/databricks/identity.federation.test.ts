@@ -157,7 +157,7 @@ describe('a file with an id token', () => {
   });
 
   it.each<[string, () => string, string]>([
-    ['is missing', () => '/nowhere/token', 'can not be read (ENOENT)'],
+    ['is missing', () => '/nowhere/token', 'cannot be read (ENOENT)'],
     ['is empty', () => fileWith(' \n'), 'is empty'],
   ])('is told by name when it %s', async (_, path, problem) => {
     const file = path();

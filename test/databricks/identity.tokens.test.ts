@@ -184,7 +184,7 @@ describe('a service that gets the tokens', () => {
   });
 
   it('may say that trying again is of no use', async () => {
-    const refusal = new LakebaseError('client-refused', { message: 'No' });
+    const refusal = new LakebaseError('client-refused', { problem: 'No' });
 
     const error = await failureOf(
       external(() => Promise.reject(refusal)).mintCredential(),

@@ -270,7 +270,7 @@ describe('the access token', () => {
     const successor = await emulator.addServicePrincipal({ role: false });
     let client = emulator.servicePrincipal;
     const workspace = workspaceOf(emulator, {
-      settings: () => ({
+      readWorkspace: () => ({
         method: 'oauth-m2m',
         host: emulator.controlPlane.url,
         ...client,
@@ -292,7 +292,7 @@ describe('the access token', () => {
     const { clientId, clientSecret } = emulator.servicePrincipal;
     let secret = 'wrong';
     const workspace = workspaceOf(emulator, {
-      settings: () => ({
+      readWorkspace: () => ({
         method: 'oauth-m2m',
         host: emulator.controlPlane.url,
         clientId,

@@ -2,7 +2,7 @@ import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import knexFactory, { type Knex } from 'knex';
 import { cloneDeep, merge } from 'lodash';
-import { readEndpoints } from '../../src/config/endpoints';
+import { readConfig } from '../../src/config/readConfig';
 import { FakeClock, passTime } from '../../testbed/fakeClock';
 import {
   killSessions,
@@ -85,8 +85,8 @@ describe('the app-config', () => {
     const data = lakebaseConfig(emulator, schemaMode);
     const given = cloneDeep(data);
     const use = (config: JsonObject) => {
-      const [endpoint] = readEndpoints(new ConfigReader(config), {});
-      const { readWorkspace, ...settings } = endpoint.config;
+      const [endpoint] = readConfig(new ConfigReader(config), {}).endpoints;
+      const { readWorkspace, ...settings } = endpoint;
       return { ...settings, workspace: readWorkspace() };
     };
 

@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
-import { readLocalProxyAddress } from '../../src/localProxy/readAddress';
+import { checkAtStart } from '../support/appConfig';
 import { socketPath } from '../../src/localProxy/socketFile';
 import { backendWaits, proxyTests } from '../support/localProxy';
 import { lakebaseConfig, lakebaseTests } from '../support/lakebase';
@@ -73,7 +72,7 @@ describe('the socket of the local proxy', () => {
     await expect(stat(socketFile())).rejects.toThrow('ENOENT');
   });
 
-  it('can not have a name that is too long for one', async () => {
+  it('cannot have a name that is too long for one', async () => {
     const emulator = await start.emulator();
     const directory = path.join(local.directory(), 'x'.repeat(100));
 
@@ -134,8 +133,11 @@ describe('the shutdown of the local proxy', () => {
 });
 
 describe('the address of the local proxy', () => {
-  const read = (database: JsonObject, env: Record<string, string> = {}) =>
-    readLocalProxyAddress(new ConfigReader({ backend: { database } }), env);
+  const read = (database: JsonObject, env: Record<string, string> = {}) => {
+    const lakebase = { localProxy: true };
+    const [endpoint] = checkAtStart({ lakebase, ...database }, env).endpoints;
+    return endpoint.localProxy!.socket;
+  };
 
   it('is where plugins dial by backend.database.connection', () => {
     const connection = { host: '/run/backstage', port: '6543' };

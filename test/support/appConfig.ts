@@ -5,8 +5,11 @@ import { inspect } from 'node:util';
 import { ConfigReader } from '@backstage/config';
 import { InputError } from '@backstage/errors';
 import type { JsonObject, JsonValue } from '@backstage/types';
-import { readLakebaseConfig } from '../../src/config/config';
-import { readEndpoints, type EndpointUse } from '../../src/config/endpoints';
+import {
+  type EndpointSettings,
+  readConfig,
+  type Settings,
+} from '../../src/config/readConfig';
 
 /** Stands for each secret, and must never show up in an error. */
 export const CANARY = 'dose-canary';
@@ -29,14 +32,18 @@ export const appConfig = (database: JsonObject = {}) =>
     },
   });
 
-export const readBlock = (lakebase: JsonValue, env: Env = ENV) =>
-  readLakebaseConfig(appConfig({ lakebase }), env);
+/** What the block says for the plugins that say nothing for themselves. */
+export function readBlock(
+  lakebase: JsonValue,
+  env: Env = ENV,
+): EndpointSettings {
+  const [endpoint] = readConfig(appConfig({ lakebase }), env).endpoints;
+  return endpoint;
+}
 
 /** What is checked at start, before anything is sent. */
-export const checkAtStart = (
-  database: JsonObject,
-  env: Env = {},
-): EndpointUse[] => readEndpoints(appConfig(database), { ...ENV, ...env });
+export const checkAtStart = (database: JsonObject, env: Env = {}): Settings =>
+  readConfig(appConfig(database), { ...ENV, ...env });
 
 /** The message of a refusal, which is the operator's to read. */
 export function refusalOf(read: () => unknown): string {

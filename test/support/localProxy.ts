@@ -6,9 +6,11 @@ import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import type { Emulator } from '../../emulator';
 import { ConnectionBudget } from '../../src/connections/connectionBudget';
-import { EndpointAddress } from '../../src/connections/endpointAddress';
+import { Targets } from '../../src/connections/targets';
+import { explainRefreshFault } from '../../src/databricks/credentialFaults';
 import { LocalProxy } from '../../src/localProxy/localProxy';
 import { socketPath } from '../../src/localProxy/socketFile';
+import { Attempts } from '../../src/time/attempts';
 import { type Clock, systemClock } from '../../src/time/clock';
 import { TokenRefresher } from '../../src/tokenRefresher';
 import { keepingLogger } from './lakebase';
@@ -39,9 +41,11 @@ export async function startProxy(
     clock = systemClock,
   }: TestProxyOptions,
 ): Promise<TestProxy> {
-  const workspace = workspaceOf(emulator, { endpoint: emulator.endpoint });
+  const workspace = workspaceOf(emulator);
+  const attempts = new Attempts(clock);
   const tokens = new TokenRefresher({
     mint: signal => workspace.mintCredential(signal),
+    explain: explainRefreshFault,
     clock,
   });
   const address = { directory, port: 5432 };
@@ -56,12 +60,15 @@ export async function startProxy(
     connectTimeoutMs,
     budget,
     tokens,
-    address: new EndpointAddress({
-      find: () => workspace.findHost(),
-      findAgain: signal => workspace.findHost(signal),
+    attempts,
+    targets: new Targets({
+      findHost: signal => workspace.findHost(signal),
+      clientId: emulator.servicePrincipal.clientId,
+      findUser: signal => workspace.findUser(signal),
+      connectTimeoutMs,
+      attempts,
       clock,
     }),
-    defaultUser: () => emulator.servicePrincipal.clientId,
     logger: keepingLogger().logger,
     clock,
   });

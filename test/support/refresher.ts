@@ -1,3 +1,4 @@
+import { explainRefreshFault } from '../../src/databricks/credentialFaults';
 import { LakebaseError } from '../../src/errors';
 import { type Credential, TokenRefresher } from '../../src/tokenRefresher';
 import { HOUR } from '../../testbed/durations';
@@ -8,11 +9,15 @@ export const ALMOST_ONE = 1 - Number.EPSILON / 2;
 
 /** A fault that passes by itself. */
 export const busy = (retryAfterMs?: number) =>
-  new LakebaseError('workspace-busy', { message: 'HTTP 503', retryAfterMs });
+  new LakebaseError(
+    'workspace-busy',
+    { problem: 'HTTP 503' },
+    { retryAfterMs },
+  );
 
 /** A fault that somebody has to cure. */
 export const refused = () =>
-  new LakebaseError('client-refused', { message: 'HTTP 401' });
+  new LakebaseError('client-refused', { problem: 'HTTP 401' });
 
 /** Mints what a test tells it to, and notes when and how often it is asked. */
 export class FakeMint {
@@ -81,13 +86,18 @@ export function createRefresher(
   const clock = new FakeClock();
   clock.random = options.random ?? clock.random;
   const mint = new FakeMint(clock, options.lifeMs ?? HOUR);
-  const log = {
-    onRefreshed: jest.fn(),
-    onFailing: jest.fn(),
-    onRecovered: jest.fn(),
+  const told = {
+    onMinted: jest.fn(),
+    onFailed: jest.fn(),
+    onStranded: jest.fn(),
   };
-  const refresher = new TokenRefresher({ mint: mint.attempt, clock, ...log });
-  return { clock, mint, log, refresher };
+  const refresher = new TokenRefresher({
+    mint: mint.attempt,
+    explain: explainRefreshFault,
+    listeners: [told],
+    clock,
+  });
+  return { clock, mint, told, refresher };
 }
 
 /** The same, with its first token in memory. */

@@ -1,13 +1,12 @@
 import type { JsonObject } from '@backstage/types';
 import type { Emulator, ServicePrincipal } from '../../emulator';
-import { readLakebaseConfig } from '../../src/config/config';
 import {
   Workspace,
   type WorkspaceOptions,
 } from '../../src/databricks/workspace';
 import { LakebaseError } from '../../src/errors';
 import { systemClock } from '../../src/time/clock';
-import { appConfig, type Env } from './appConfig';
+import { type Env, readBlock } from './appConfig';
 import { everythingIn } from './everythingIn';
 
 export const ENDPOINT =
@@ -21,24 +20,32 @@ export const CLIENT: ServicePrincipal = {
   clientSecret: 'dose0canary0secret0canary0secret0',
 };
 
+type Settings = WorkspaceOptions['settings'];
+type Options = Partial<Omit<WorkspaceOptions, 'settings'> & Settings>;
+
 /** A workspace with these settings. */
-export const workspaceFrom = (
-  settings: WorkspaceOptions['settings'],
-  options: Partial<WorkspaceOptions> = {},
-) =>
-  new Workspace({
-    settings,
-    endpoint: ENDPOINT,
-    endpointKey: 'backend.database.lakebase.endpoint',
-    clock: systemClock,
-    ...options,
+export function workspaceFrom(
+  readWorkspace: Settings['readWorkspace'],
+  { external, clock = systemClock, ...settings }: Options = {},
+): Workspace {
+  const source = 'backend.database.lakebase.endpoint';
+  return new Workspace({
+    settings: {
+      endpoint: { value: ENDPOINT, source, kind: 'endpoint' },
+      workspaceHost: { value: readWorkspace().host },
+      readWorkspace,
+      ...settings,
+    },
+    external,
+    clock,
   });
+}
 
 /** The workspace at `host`, as this client. */
 export const workspaceAt = (
   host: string,
   client: ServicePrincipal = CLIENT,
-  options?: Partial<WorkspaceOptions>,
+  options?: Options,
 ): Workspace =>
   workspaceFrom(
     () => ({
@@ -56,18 +63,17 @@ export function workspaceBy(
   { controlPlane }: Emulator,
   workspace: JsonObject,
   env: Env = {},
-  options?: Partial<WorkspaceOptions>,
+  options?: Options,
 ): Workspace {
   const block = { host: controlPlane.url, ...workspace };
   const lakebase = { endpoint: ENDPOINT, workspace: block };
-  const { readWorkspace } = readLakebaseConfig(appConfig({ lakebase }), env);
-  return workspaceFrom(readWorkspace, options);
+  return workspaceFrom(readBlock(lakebase, env).readWorkspace, options);
 }
 
 /** The workspace of the emulator, as its service principal. */
 export const workspaceOf = (
   { controlPlane, servicePrincipal }: Emulator,
-  options?: Partial<WorkspaceOptions>,
+  options?: Options,
 ) => workspaceAt(controlPlane.url, servicePrincipal, options);
 
 /** All forms in which the secret of a client goes over the wire. */

@@ -48,12 +48,12 @@ describe('minting', () => {
   });
 
   it('is reported with the life of the token and the time of its renewal', async () => {
-    const { log } = await startRefresher({ random: () => 0.5 });
+    const { told } = await startRefresher({ random: () => 0.5 });
 
-    expect(log.onRefreshed.mock.calls).toEqual([
-      [{ lifeMs: HOUR, refreshInMs: 25 * MINUTE }],
+    expect(told.onMinted.mock.calls).toEqual([
+      [{ durationMs: 0, lifeMs: HOUR, refreshInMs: 25 * MINUTE }],
     ]);
-    expect(log.onRecovered).not.toHaveBeenCalled();
+    expect(told.onFailed).not.toHaveBeenCalled();
   });
 });
 
@@ -204,14 +204,14 @@ describe('a token in memory', () => {
     ['a negative life', -HOUR],
     ['an unknown life', NaN],
   ])('is not replaced by one with %s', async (_, lifeMs) => {
-    const { refresher, clock, mint, log } = await startRefresher();
+    const { refresher, clock, mint, told } = await startRefresher();
     mint.gives(() => ({ token: 'dead', lifeMs }));
     await clock.advance(26 * MINUTE);
 
     expect(refresher.usable).toBe(true);
     expect(refresher.current).toBe('token 1');
-    expect(log.onFailing.mock.calls).toMatchObject([
-      [{ error: { code: 'workspace-reply-invalid' } }],
+    expect(told.onFailed.mock.calls[0]).toMatchObject([
+      { error: { code: 'workspace-reply-invalid' } },
     ]);
   });
 

@@ -2,7 +2,6 @@ import { LakebaseError, type LakebaseErrorCode } from '../../src/errors';
 import { HOUR, MINUTE, SECOND } from '../../testbed/durations';
 import {
   ALMOST_ONE,
-  busy,
   createRefresher,
   outcomeOf,
   refused,
@@ -36,7 +35,7 @@ describe('an identity that the workspace refuses', () => {
     'workspace-redirected',
   ])('need not wait to hear of %s', async code => {
     const { refresher, mint } = createRefresher();
-    mint.failsWith(new LakebaseError(code, { message: 'no' }));
+    mint.failsWith(new LakebaseError(code, { problem: 'no' }));
     refresher.start();
     await expect(refresher.token()).rejects.toMatchObject({ code });
   });
@@ -137,81 +136,6 @@ describe('an identity that the workspace refuses', () => {
         code: 'client-refused',
       });
       expect(mint.count).toBe(attempts);
-    }
-  });
-});
-
-describe('the operator', () => {
-  it('hears once that minting fails, with the time left, and once that it works', async () => {
-    const { clock, mint, log } = await startRefresher();
-    const error = busy();
-    mint.failsWith(error);
-    await clock.advance(40 * MINUTE);
-    expect(mint.count).toBeGreaterThan(10);
-    expect(log.onFailing.mock.calls).toEqual([
-      [{ error, usableForMs: HOUR - 25 * MINUTE - 40 * SECOND }],
-    ]);
-    expect(log.onRecovered).not.toHaveBeenCalled();
-
-    mint.givesTokensFor(HOUR);
-    await clock.advance(HOUR);
-    expect(log.onFailing).toHaveBeenCalledTimes(1);
-    expect(log.onRecovered).toHaveBeenCalledTimes(1);
-  });
-
-  it('hears once of a refusal, however often it is repeated', async () => {
-    const { refresher, clock, mint, log } = createRefresher();
-    mint.failsWith(refused());
-    refresher.start();
-    await clock.advance(HOUR);
-    expect(mint.count).toBeGreaterThan(12);
-    expect(log.onFailing.mock.calls).toMatchObject([
-      [{ error: { code: 'client-refused' }, usableForMs: 0 }],
-    ]);
-  });
-
-  it('hears when one refusal turns into another', async () => {
-    const { refresher, clock, mint, log } = createRefresher();
-    mint.failsWith(refused());
-    refresher.start();
-    await clock.advance(20 * MINUTE);
-    mint.failsWith(
-      new LakebaseError('permission-denied', { message: 'HTTP 403' }),
-    );
-    await clock.advance(20 * MINUTE);
-
-    expect(log.onFailing.mock.calls).toMatchObject([
-      [{ error: { code: 'client-refused' } }],
-      [{ error: { code: 'permission-denied' } }],
-    ]);
-  });
-
-  it('hears when an outage turns into a refusal, and back', async () => {
-    const { refresher, clock, mint, log } = createRefresher();
-    mint.failsWith(busy());
-    refresher.start();
-    await clock.advance(20 * SECOND);
-    mint.failsWith(refused());
-    await clock.advance(MINUTE);
-    mint.failsWith(busy());
-    await clock.advance(10 * MINUTE);
-
-    expect(log.onFailing.mock.calls).toMatchObject([
-      [{ error: { code: 'workspace-busy' } }],
-      [{ error: { code: 'client-refused' } }],
-      [{ error: { code: 'workspace-busy' } }],
-    ]);
-  });
-
-  it('hears of the next outage after a recovery', async () => {
-    const { clock, mint, log } = await startRefresher();
-    for (let outage = 1; outage <= 2; outage++) {
-      mint.failsWith(busy());
-      await clock.advance(40 * MINUTE);
-      mint.givesTokensFor(HOUR);
-      await clock.advance(2 * MINUTE);
-      expect(log.onFailing).toHaveBeenCalledTimes(outage);
-      expect(log.onRecovered).toHaveBeenCalledTimes(outage);
     }
   });
 });

@@ -65,7 +65,7 @@ describe('a token that the server refuses', () => {
   });
 
   it('is not handed out when the workspace gives it again', async () => {
-    const { refresher, clock, mint, log } = await startConfirmed({
+    const { refresher, clock, mint, told } = await startConfirmed({
       random: () => ALMOST_ONE,
     });
     mint.gives(() => ({ token: 'token 1', lifeMs: HOUR }));
@@ -74,14 +74,14 @@ describe('a token that the server refuses', () => {
     await clock.advance(2 * SECOND);
     expect(call.now).toBe('pending');
     expect(refresher.usable).toBe(false);
-    expect(log.onFailing.mock.calls).toMatchObject([
-      [{ error: { code: 'workspace-reply-invalid' }, usableForMs: 0 }],
+    expect(told.onFailed.mock.calls[0]).toMatchObject([
+      { error: { code: 'workspace-reply-invalid' }, usableForMs: 0 },
     ]);
 
     mint.givesTokensFor(HOUR);
     await clock.advance(SECOND);
     expect(call.now).toBe('token 4');
-    expect(log.onRecovered).toHaveBeenCalledTimes(1);
+    expect(told.onMinted).toHaveBeenCalledTimes(2);
   });
 
   it('is renewed by the next call when nothing is started', async () => {

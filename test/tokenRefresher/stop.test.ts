@@ -60,7 +60,7 @@ describe('shutdown', () => {
   it.each(['give', 'fail'] as const)(
     'ignores a mint that does not heed the signal (%s)',
     async outcome => {
-      const { refresher, clock, mint, log } = createRefresher();
+      const { refresher, clock, mint, told } = createRefresher();
       const first = mint.hangs();
       refresher.start();
       await clock.advance(0);
@@ -71,8 +71,8 @@ describe('shutdown', () => {
 
       expect(() => refresher.current).toThrow('shutting down');
       expect(clock.timers).toBe(0);
-      expect(log.onRefreshed).not.toHaveBeenCalled();
-      expect(log.onFailing).not.toHaveBeenCalled();
+      expect(told.onMinted).not.toHaveBeenCalled();
+      expect(told.onFailed).not.toHaveBeenCalled();
     },
   );
 

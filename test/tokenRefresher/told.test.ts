@@ -77,13 +77,14 @@ describe('a workspace that answers with a credential of no use', () => {
     ['expired', 0],
     ['of unknown life', NaN],
   ])('%s is said to have done so', async (_, lifeMs) => {
-    const { refresher, clock, mint, log } = createRefresher();
+    const { refresher, clock, mint, told } = createRefresher();
     mint.gives(() => ({ token: 'token', lifeMs }));
     refresher.start();
     await clock.advance(0);
 
-    expect(log.onFailing).toHaveBeenCalledTimes(1);
-    expect(log.onFailing).toHaveBeenCalledWith({
+    expect(told.onFailed).toHaveBeenCalledTimes(1);
+    expect(told.onFailed).toHaveBeenCalledWith({
+      durationMs: 0,
       error: expect.objectContaining({
         code: 'workspace-reply-invalid',
         message: 'The Databricks workspace answered with an expired credential',
@@ -93,13 +94,14 @@ describe('a workspace that answers with a credential of no use', () => {
   });
 
   it('the one that was refused is said to have done so', async () => {
-    const { refresher, clock, mint, log } = await startRefresher();
+    const { refresher, clock, mint, told } = await startRefresher();
     mint.gives(() => ({ token: 'token 1', lifeMs: 60 * MINUTE }));
 
     refresher.discard('token 1');
     await clock.advance(0);
 
-    expect(log.onFailing).toHaveBeenCalledWith({
+    expect(told.onFailed).toHaveBeenCalledWith({
+      durationMs: 0,
       error: expect.objectContaining({
         code: 'workspace-reply-invalid',
         message:

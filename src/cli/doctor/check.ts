@@ -1,6 +1,6 @@
-import { Config } from '@backstage/config';
 import type { PluginDatabase } from '../../config/pluginDatabase';
-import type { EndpointAccess, Session } from '../endpointAccess';
+import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
+import { explainFailure } from '../explainFailure';
 
 /** What a check found. */
 export interface Finding {
@@ -8,9 +8,9 @@ export interface Finding {
   /** A sentence, without its full stop. */
   message: string;
   /** What to do about it, in words. */
-  cure?: string;
+  remedy?: string;
   /** Commands, SQL or configuration to copy; no blank is to be changed. */
-  paste?: string[];
+  statements?: readonly string[];
 }
 
 /** A finding, or the reason why there is none. */
@@ -21,23 +21,22 @@ export interface Result extends Omit<Finding, 'status'> {
   status: Finding['status'] | 'skipped';
 }
 
-/** A schema that is there for the tables of a plugin. */
-export interface Place {
+/** Where there is a schema for the tables of a plugin. */
+export interface PluginTables {
   database: string;
   schema: string;
   /** How the plugin logs in there. */
-  settings: PluginDatabase;
+  plugin: PluginDatabase;
 }
 
 /** One endpoint under examination. Checks fill in what later ones need. */
 export interface Examination {
-  rootConfig: Config;
-  access: EndpointAccess;
+  access: DatabaseAccess;
   replicas: number;
   /** How many plugins there are beside those mentioned by name. */
   otherPlugins?: number;
-  session?: Session;
-  places?: Place[];
+  database?: OpenDatabase;
+  tables?: PluginTables[];
 }
 
 export interface Check {
@@ -48,6 +47,11 @@ export interface Check {
 }
 
 export const ok = (message: string): Finding[] => [{ status: 'ok', message }];
+
+export function fail(error: unknown): Finding {
+  const { problem: message, ...cure } = explainFailure(error);
+  return { status: 'fail', message, ...cure };
+}
 
 /** What a check needs was filled in by a check that it names in `needs`. */
 export function filledIn<T>(value: T | undefined): T {

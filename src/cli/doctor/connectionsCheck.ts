@@ -1,15 +1,12 @@
-import { LAKEBASE_KEY, readMaxConnections } from '../../config/config';
+import { LAKEBASE_KEY } from '../../config/keys';
 import {
   CONNECTION_LIMITS,
   ConnectionLimits,
 } from '../../startupNotices/connectionLimits';
-import {
-  PluginDatabase,
-  readPluginDatabase,
-} from '../../config/pluginDatabase';
+import type { PluginDatabase } from '../../config/pluginDatabase';
 import { Check, Examination, filledIn, ok } from './check';
 import { adminDatabaseCheck } from './databaseChecks';
-import { findPlaces } from './places';
+import { findTables, listNamed } from './findTables';
 
 /** As tarn, the pool of Knex, has it. */
 const POOL_MAX = 10;
@@ -23,10 +20,10 @@ export const connectionsCheck: Check = {
   needs: [adminDatabaseCheck.title],
   async run(examination) {
     const { replicas } = examination;
-    examination.places ??= await findPlaces(examination);
-    const { available, max } = await limits(examination);
-    const { pools, counted } = poolsOf(examination);
-    const bound = readMaxConnections(examination.rootConfig) ?? Infinity;
+    examination.tables ??= await findTables(examination);
+    const { available, max } = await readLimits(examination);
+    const { pools, counted } = countPools(examination);
+    const bound = examination.access.settings.maxConnections ?? Infinity;
     const largest = pools.reduce((sum, size) => sum + size, 0);
     const needed = replicas * Math.min(largest, bound);
     const sizes = [...new Set(pools)].sort((a, b) => a - b).join(' or ');
@@ -46,32 +43,35 @@ export const connectionsCheck: Check = {
         message: `${sum}, more than ${limit}`,
         ...(fitting > 0
           ? {
-              cure: 'Give the endpoint more capacity units, or bound each backend:',
-              paste: [`${LAKEBASE_KEY}.maxConnections: ${fitting}`],
+              remedy:
+                'Give the endpoint more capacity units, or bound each backend',
+              statements: [`${LAKEBASE_KEY}.maxConnections: ${fitting}`],
             }
           : {
-              cure: 'Give the endpoint more capacity units, or run fewer replicas',
+              remedy:
+                'Give the endpoint more capacity units, or run fewer replicas',
             }),
       },
     ];
   },
 };
 
-async function limits({ session }: Examination): Promise<ConnectionLimits> {
+async function readLimits({
+  database,
+}: Examination): Promise<ConnectionLimits> {
   const [found] =
-    await filledIn(session).rows<ConnectionLimits>(CONNECTION_LIMITS);
+    await filledIn(database).rows<ConnectionLimits>(CONNECTION_LIMITS);
   return found;
 }
 
 /** The largest size of each plugin's pool, and how the plugins were counted. */
-function poolsOf(examination: Examination): {
+function countPools(examination: Examination): {
   pools: number[];
   counted: string;
 } {
-  const { rootConfig, access, otherPlugins } = examination;
-  const { base, plugins, config } = access.use;
-  const named = plugins.map(id => readPluginDatabase(rootConfig, config, id));
-  if (!base) {
+  const { access, otherPlugins } = examination;
+  const named = listNamed(access);
+  if (!access.endpoint.base) {
     return { pools: named.map(poolSize), counted: 'mentioned by name' };
   }
   const pools = (others: number) => [
@@ -84,8 +84,8 @@ function poolsOf(examination: Examination): {
       counted: `--plugins${named.length > 0 ? `, and ${named.length} in the configuration` : ''}`,
     };
   }
-  const unnamed = filledIn(examination.places).filter(
-    ({ settings }) => settings === access.plugin,
+  const unnamed = filledIn(examination.tables).filter(
+    ({ plugin }) => plugin === access.plugin,
   ).length;
   const existing = named.length + unnamed;
   const others = Math.max(unnamed, PLUGINS_AT_LEAST - named.length);

@@ -1,29 +1,30 @@
 import { lookup } from 'node:dns/promises';
-import { cureOf } from '../../connections/cures';
-import type { EndpointAccess, Session } from '../endpointAccess';
-import { Check, filledIn, Finding, ok } from './check';
-import { failureOf } from './failureOf';
+import { cureLackOf } from '../../connections/cures';
+import { readOnlyFault } from '../../connections/postgresFaults';
+import {
+  type Explanation,
+  LakebaseError,
+  type LakebaseErrorCode,
+} from '../../errors';
+import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
+import { Check, fail, filledIn, Finding, ok } from './check';
 import { credentialCheck } from './workspaceChecks';
 
-const INSUFFICIENT_PRIVILEGE = '42501';
-
 /** Postgres looks at the database only when it has let the login in. */
-const ABOUT_THE_DATABASE: unknown[] = ['database-missing', 'grant-missing'];
+const ABOUT_THE_DATABASE: LakebaseErrorCode[] = [
+  'database-missing',
+  'grant-missing',
+];
 
-/** What to do about a right whose lack was seen before Postgres told it. */
-export function refusalOf(
-  text: string,
-  { target }: Pick<Session, 'target'>,
-  schema?: string,
-): Finding {
-  const message = cureOf(
-    { code: INSUFFICIENT_PRIVILEGE, message: text } as Parameters<
-      typeof cureOf
-    >[0],
-    { ...target, schema },
-  );
-  return failureOf(new Error(message));
-}
+const hasCode = (error: unknown, ...codes: LakebaseErrorCode[]) =>
+  error instanceof LakebaseError && codes.includes(error.code);
+
+/** A right that is missing, and how to get it. */
+export const lacking = ({ problem, ...cure }: Explanation): Finding => ({
+  status: 'fail',
+  message: problem,
+  ...cure,
+});
 
 /** Whether the endpoint's name means an address here. */
 export const hostNameCheck: Check = {
@@ -40,10 +41,10 @@ export const hostNameCheck: Check = {
         {
           status: 'fail',
           message: `The name ${host} could not be resolved (${code})`,
-          cure:
+          remedy:
             "Check backend.database.connection.host, and this machine's DNS " +
-            '(with private link: its private zone):',
-          paste: [`nslookup ${host}`],
+            '(with private link: its private zone)',
+          statements: [`nslookup ${host}`],
         },
       ];
     }
@@ -56,16 +57,17 @@ export const loginCheck: Check = {
   needs: [hostNameCheck.title],
   async run(examination) {
     const { access } = examination;
-    const { host, port, user, role } = await access.target();
-    const session = await firstSession(access);
+    const target = await access.target();
+    const { host, port, user, role } = target;
+    const database = await openFirst(access);
     const tls = access.plugin.connection.ssl
       ? 'over verified TLS'
       : 'without TLS';
-    if (!session) return ok(`${host}:${port} ${tls} lets ${user} in`);
+    if (!database) return ok(`${host}:${port} ${tls} lets ${user} in`);
 
-    examination.session = session;
-    const [server] = await session.rows<Server>(SERVER);
-    if (server.read_only) throw readOnly(host, port);
+    examination.database = database;
+    const [server] = await database.rows<Server>(SERVER);
+    if (server.read_only) throw readOnlyFault(target);
     const as = role ? `${user}, as role ${role}` : server.current_user;
     return ok(
       `${host}:${port} ${tls}, Postgres ${server.version}, current_user ${as}`,
@@ -74,26 +76,24 @@ export const loginCheck: Check = {
 };
 
 /** Undefined when the server let the login in, and turned the database down. */
-async function firstSession(
-  access: EndpointAccess,
-): Promise<Session | undefined> {
-  if (access.schemaMode) {
+async function openFirst(
+  access: DatabaseAccess,
+): Promise<OpenDatabase | undefined> {
+  if (access.settings.schemaMode) {
     try {
       return await access.open(access.plugin.connection.database);
     } catch (error) {
       // To be created, from the other one.
-      if (codeOf(error) !== 'database-missing') throw error;
+      if (!hasCode(error, 'database-missing')) throw error;
     }
   }
   try {
-    return await access.open(access.use.config.adminDatabase);
+    return await access.open(access.endpoint.adminDatabase);
   } catch (error) {
-    if (!ABOUT_THE_DATABASE.includes(codeOf(error))) throw error;
+    if (!hasCode(error, ...ABOUT_THE_DATABASE)) throw error;
     return undefined;
   }
 }
-
-const codeOf = (error: unknown) => (error as { code?: unknown }).code;
 
 interface Server {
   current_user: string;
@@ -106,24 +106,17 @@ const SERVER = `
     split_part(current_setting('server_version'), ' ', 1) AS version,
     current_setting('transaction_read_only') = 'on' AS read_only`;
 
-const readOnly = (host: string, port: number) =>
-  new Error(
-    `${host}:${port} is read-only. Point backend.database.lakebase.endpoint ` +
-      'and backend.database.connection.host to the read-write endpoint of the ' +
-      'branch, not to a replica or an -ro host',
-  );
-
 /** Whether there is a database to create others from. */
 export const adminDatabaseCheck: Check = {
   title: 'admin database',
   needs: [loginCheck.title],
   async run(examination) {
     const { access } = examination;
-    const { adminDatabase } = access.use.config;
-    const { session } = examination;
+    const { adminDatabase } = access.endpoint;
+    const { database } = examination;
     const admin = await access.open(adminDatabase).catch((error: unknown) => {
-      if (!session) throw error;
-      return failureOf(error);
+      if (!database) throw error;
+      return fail(error);
     });
     if ('status' in admin) {
       const message =
@@ -147,31 +140,30 @@ export const rightsCheck: Check = {
   title: 'rights',
   needs: [adminDatabaseCheck.title],
   async run(examination) {
-    const { access } = examination;
-    const { schemaMode } = access;
-    const { plugin } = access;
-    const session = filledIn(examination.session);
+    const { plugin, settings } = examination.access;
+    const { schemaMode } = settings;
+    const database = filledIn(examination.database);
     const own = plugin.connection.database;
-    if (schemaMode && session.target.database === own) {
+    if (schemaMode && database.target.database === own) {
       if (!plugin.ensureSchema) {
         return ok('Schemas are not created (ensureExists: false)');
       }
-      const may = await asked(session, MAY_CREATE_SCHEMAS);
+      const may = await mayDo(database, MAY_CREATE_SCHEMAS);
       return may
         ? ok(`Schemas may be created in ${own}`)
-        : [refusalOf(`permission denied for database ${own}`, session)];
+        : [lacking(cureLackOf.databaseRights(database.target))];
     }
     if (!plugin.ensureDatabase) {
       return ok('Databases are not created (ensureExists: false)');
     }
-    const may = await asked(session, MAY_CREATE_DATABASES);
+    const may = await mayDo(database, MAY_CREATE_DATABASES);
     return may
       ? ok(
           schemaMode
             ? `${own} is missing, and may be created`
             : 'Databases may be created',
         )
-      : [refusalOf('permission denied to create database', session)];
+      : [lacking(cureLackOf.databaseCreation(database.target))];
   },
 };
 
@@ -181,7 +173,7 @@ const MAY_CREATE_SCHEMAS =
 const MAY_CREATE_DATABASES =
   'SELECT rolcreatedb OR rolsuper AS may FROM pg_roles WHERE rolname = current_user';
 
-async function asked(session: Session, sql: string): Promise<boolean> {
-  const [{ may }] = await session.rows<{ may: boolean }>(sql);
+async function mayDo(database: OpenDatabase, sql: string): Promise<boolean> {
+  const [{ may }] = await database.rows<{ may: boolean }>(sql);
   return may;
 }

@@ -1,13 +1,15 @@
 import { dirname, resolve } from 'node:path';
-import { Config } from '@backstage/config';
-import { InputError } from '@backstage/errors';
-import { DATABASE_KEY, LAKEBASE_KEY } from '../../config/config';
-import { EndpointUse, readEndpoints } from '../../config/endpoints';
+import { DATABASE_KEY, LAKEBASE_KEY } from '../../config/keys';
+import {
+  type EndpointSettings,
+  readConfig,
+  type Settings,
+} from '../../config/readConfig';
+import { ConfigurationError } from '../../errors';
 import type { Clock } from '../../time/clock';
-import { EndpointAccess } from '../endpointAccess';
-import { readConfig } from '../readConfig';
-import { Check, Examination, Finding, ok, Result } from './check';
-import { failureOf } from './failureOf';
+import { DatabaseAccess } from '../databaseAccess';
+import { loadConfig } from '../loadConfig';
+import { Check, Examination, fail, Finding, ok, Result } from './check';
 import { connectionsCheck } from './connectionsCheck';
 import {
   adminDatabaseCheck,
@@ -54,60 +56,55 @@ const SEARCH_ENGINE = 'search engine';
 export async function* diagnose(
   options: DiagnoseOptions,
 ): AsyncGenerator<Result> {
-  let rootConfig: Config;
-  let accesses: EndpointAccess[];
+  let settings: Settings;
+  let accesses: DatabaseAccess[];
   try {
-    rootConfig = await readConfig(options.configFiles);
-    accesses = accessesOf(rootConfig, options);
+    const rootConfig = await loadConfig(options.configFiles);
+    settings = readConfig(rootConfig, options.env);
+    accesses = openAccesses(settings, options.clock);
   } catch (error) {
-    yield { check: CONFIGURATION, ...failureOf(error) };
+    yield { check: CONFIGURATION, ...fail(error) };
     for (const check of [...CHECKS.map(({ title }) => title), SEARCH_ENGINE]) {
       yield skipped(check, CONFIGURATION);
     }
     return;
   }
 
-  const findings = ok(summaryOf(accesses, options.configFiles));
+  const findings = ok(summarize(accesses, options.configFiles));
   for (const finding of findings) yield { check: CONFIGURATION, ...finding };
-  for (const access of accesses) yield* examine(access, rootConfig, options);
-  yield searchResult(rootConfig, options.configFiles);
+  for (const access of accesses) yield* examine(access, options);
+  yield searchResult(settings, options.configFiles);
 }
 
-function accessesOf(
-  rootConfig: Config,
-  { env, clock }: DiagnoseOptions,
-): EndpointAccess[] {
-  const uses = readEndpoints(rootConfig, env);
-  if (uses.length > 0) {
-    return uses.map(use => new EndpointAccess(rootConfig, use, clock));
+function openAccesses(settings: Settings, clock: Clock): DatabaseAccess[] {
+  const { endpoints } = settings;
+  if (endpoints.length === 0) {
+    throw new ConfigurationError(
+      'No plugin is on Lakebase',
+      `Set ${DATABASE_KEY}.client to pg, and ${LAKEBASE_KEY} as ` +
+        'app-config.example.yaml of this package shows',
+    );
   }
-  throw new InputError(
-    `No plugin is on Lakebase. Set ${DATABASE_KEY}.client to pg, and ` +
-      `${LAKEBASE_KEY} as app-config.example.yaml of this package shows`,
+  return endpoints.map(
+    endpoint => new DatabaseAccess(settings, endpoint, clock),
   );
 }
 
-function summaryOf(accesses: EndpointAccess[], files: string[]): string {
+function summarize(accesses: DatabaseAccess[], files: string[]): string {
   const read = files.length > 0 ? files.join(' and ') : 'app-config.yaml';
-  const [{ schemaMode, plugin }] = accesses;
-  const division = schemaMode
+  const [{ settings, plugin }] = accesses;
+  const division = settings.schemaMode
     ? `a schema for each plugin in ${plugin.connection.database}`
     : 'a database for each plugin';
   return `Read ${read}: ${division}`;
 }
 
 async function* examine(
-  access: EndpointAccess,
-  rootConfig: Config,
+  access: DatabaseAccess,
   { replicas, otherPlugins }: DiagnoseOptions,
 ): AsyncGenerator<Result> {
-  const endpoint = nameOf(access.use);
-  const examination: Examination = {
-    rootConfig,
-    access,
-    replicas,
-    otherPlugins,
-  };
+  const endpoint = nameEndpoint(access.endpoint);
+  const examination: Examination = { access, replicas, otherPlugins };
   /** Titles of what has not succeeded, each with what failed first. */
   const failed = new Map<string, string>();
   try {
@@ -121,7 +118,7 @@ async function* examine(
       }
       const findings = await check
         .run(examination)
-        .catch(error => [failureOf(error)]);
+        .catch(error => [fail(error)]);
       if (findings.some(({ status }) => status === 'fail'))
         failed.set(title, title);
       for (const finding of findings)
@@ -132,8 +129,8 @@ async function* examine(
   }
 }
 
-const nameOf = ({ config, base, plugins }: EndpointUse) =>
-  config.endpoint.value + (base ? '' : ` (${plugins.join(', ')})`);
+const nameEndpoint = ({ endpoint, base, plugins }: EndpointSettings) =>
+  endpoint.value + (base ? '' : ` (${plugins.join(', ')})`);
 
 const skipped = (check: string, because: string): Result => ({
   check,
@@ -141,9 +138,9 @@ const skipped = (check: string, because: string): Result => ({
   message: `Not checked, since ${because} failed`,
 });
 
-function searchResult(rootConfig: Config, files: string[]): Result {
+function searchResult(settings: Settings, files: string[]): Result {
   const folders = files.map(file => dirname(resolve(file)));
-  const finding: Finding | undefined = checkSearchEngine(rootConfig, [
+  const finding: Finding | undefined = checkSearchEngine(settings, [
     ...folders,
     process.cwd(),
   ]);

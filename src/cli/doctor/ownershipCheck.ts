@@ -1,23 +1,23 @@
 import { escapeIdentifier } from 'pg';
-import type { Session } from '../endpointAccess';
-import { Check, Examination, Finding, ok, Place } from './check';
-import { failureOf } from './failureOf';
-import { adminDatabaseCheck, refusalOf } from './databaseChecks';
-import { findPlaces } from './places';
+import { cureLackOf } from '../../connections/cures';
+import type { OpenDatabase } from '../databaseAccess';
+import { Check, Examination, fail, Finding, ok, PluginTables } from './check';
+import { adminDatabaseCheck, lacking } from './databaseChecks';
+import { findTables } from './findTables';
 
 /** Whether the backend may change the tables that are there. */
 export const ownershipCheck: Check = {
   title: 'ownership',
   needs: [adminDatabaseCheck.title],
   async run(examination) {
-    examination.places ??= await findPlaces(examination);
-    const { places } = examination;
+    examination.tables ??= await findTables(examination);
     const findings: Finding[] = [];
-    for (const place of places) {
-      findings.push(...(await examine(place, examination)));
+    for (const tables of examination.tables) {
+      const finding = await examine(tables, examination);
+      if (finding) findings.push(finding);
     }
     if (findings.length > 0) return findings;
-    const { length } = places;
+    const { length } = examination.tables;
     return ok(
       length === 0
         ? 'No plugin has tables yet'
@@ -52,50 +52,49 @@ const RIGHTS = `
   WHERE nspname = ? GROUP BY pg_namespace.oid`;
 
 async function examine(
-  { database, schema, settings }: Place,
+  { database: name, schema, plugin }: PluginTables,
   { access }: Examination,
-): Promise<Finding[]> {
-  let session: Session;
+): Promise<Finding | undefined> {
+  let database: OpenDatabase;
   try {
-    session = await access.open(database, settings);
+    database = await access.open(name, plugin);
   } catch (error) {
-    return [failureOf(error)];
+    return fail(error);
   }
-  const [rights] = await session.rows<Rights>(RIGHTS, [schema]);
-  const { owner, database_owner } = rights;
-  const { user, role = user } = session.target;
-  if (!rights.usable && access.schemaMode) {
-    const message = `Schema ${schema} belongs to ${owner}`;
-    const cure = refusalOf(
-      `must be owner of schema ${schema}`,
-      session,
-      schema,
-    );
-    return [{ ...cure, message }];
-  }
+  const { target } = database;
+  const [rights] = await database.rows<Rights>(RIGHTS, [schema]);
+  const { schemaMode } = access.settings;
   if (!rights.usable) {
-    return [
-      {
-        status: 'fail',
-        message: `Database ${database} belongs to ${database_owner}`,
-        cure: 'Run as member of both roles, or have its owner grant rights:',
-        paste: [
-          `ALTER DATABASE ${escapeIdentifier(database)} OWNER TO ${escapeIdentifier(role)};`,
-        ],
-      },
-    ];
+    return schemaMode
+      ? {
+          ...lacking(cureLackOf.schemaOwnership({ ...target, schema }, schema)),
+          message: `Schema ${schema} belongs to ${rights.owner}`,
+        }
+      : lackOfDatabase(name, rights, target.role ?? target.user);
   }
-  if (rights.foreign_table === null) return [];
-  const cure = refusalOf(
-    `must be owner of table ${rights.foreign_table}`,
-    session,
-    schema,
+  if (rights.foreign_table === null) return undefined;
+  const cure = cureLackOf.tableOwnership(
+    { ...target, schema },
+    rights.foreign_table,
   );
-  const where = access.schemaMode ? `schema ${schema}` : `database ${database}`;
+  const where = schemaMode ? `schema ${schema}` : `database ${name}`;
   const message =
     `Table ${rights.foreign_table} in ${where} belongs to ${rights.table_owner}` +
     (rights.foreign_tables > 1
       ? `, and ${rights.foreign_tables - 1} more`
       : '');
-  return [{ ...cure, message }];
+  return { ...lacking(cure), message };
 }
+
+const lackOfDatabase = (
+  name: string,
+  { database_owner }: Rights,
+  role: string,
+): Finding => ({
+  status: 'fail',
+  message: `Database ${name} belongs to ${database_owner}`,
+  remedy: 'Run as member of both roles, or have its owner grant rights',
+  statements: [
+    `ALTER DATABASE ${escapeIdentifier(name)} OWNER TO ${escapeIdentifier(role)};`,
+  ],
+});

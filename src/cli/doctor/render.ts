@@ -16,16 +16,17 @@ const INDENT = ' '.repeat(STATUS_WIDTH + CHECK_WIDTH);
 
 /** One result as text; what is to be copied stays on one line, however long. */
 export function render(result: Result, colored: boolean): string {
-  const { check, status, message, cure, paste = [] } = result;
+  const { check, status, message, remedy, statements = [] } = result;
   const word = status.padEnd(STATUS_WIDTH);
   const head =
     (colored ? inColor(status, word) : word) + check.padEnd(CHECK_WIDTH);
+  const cure = remedy && (statements.length > 0 ? `${remedy}:` : remedy);
   const lines = [...wrap(message), ...(cure ? wrap(cure) : [])];
   const [first, ...rest] = lines;
   return [
     head + first,
     ...rest.map(line => INDENT + line),
-    ...paste.map(line => `  ${line}`),
+    ...statements.map(line => `  ${line}`),
   ].join('\n');
 }
 

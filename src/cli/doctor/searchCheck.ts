@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { Config } from '@backstage/config';
-import { isOnLakebase } from '../../config/activation';
+import type { Settings } from '../../config/readConfig';
 import { SEARCH } from '../../startupNotices/searchEngine';
 import { Finding } from './check';
 
@@ -14,10 +13,10 @@ const BACKEND = join('packages', 'backend');
 
 /** Whether search keeps its index in Postgres; undefined without search. */
 export function checkSearchEngine(
-  rootConfig: Config,
+  settings: Settings,
   folders: string[],
 ): Finding | undefined {
-  if (!isOnLakebase(rootConfig, SEARCH)) return undefined;
+  if (!settings.forPlugin(SEARCH)) return undefined;
   const places = folders.flatMap(folder => [join(folder, BACKEND), folder]);
   const installedIn = places.find(place => isInstalled(SEARCH_PLUGIN, place));
   if (installedIn === undefined) return undefined;
@@ -30,8 +29,8 @@ export function checkSearchEngine(
   return {
     status: 'warn',
     message: `Search is installed without ${POSTGRES_ENGINE}, and keeps its index in memory`,
-    cure: 'Install the engine, and add it to the backend:',
-    paste: [
+    remedy: 'Install the engine, and add it to the backend',
+    statements: [
       `yarn --cwd packages/backend add ${POSTGRES_ENGINE}`,
       `backend.add(import('${POSTGRES_ENGINE}'));`,
     ],

@@ -1,11 +1,6 @@
-import { InputError } from '@backstage/errors';
-import { LakebaseError, LakebaseErrorCode, TLS_FAULT } from '../../errors';
-import { attempt } from '../../time/attempt';
-import type { Clock } from '../../time/clock';
+import { sendRequest } from '../../databricks/workspaceRequest';
+import { LakebaseError, LakebaseErrorCode } from '../../errors';
 import { Check, Finding, ok } from './check';
-
-/** One attempt in all, as long as one of the backend's own. */
-const PROBE_TIMEOUT_MS = 10_000;
 
 /** What the platform, as far as is known, tolerates in a credential's times. */
 const CLOCK_TOLERANCE_MS = 30_000;
@@ -20,68 +15,33 @@ const KNOWS_THE_IDENTITY: LakebaseErrorCode[] = [
   'request-invalid',
 ];
 
-interface Probe {
-  status: number;
-  /** How far this machine's clock is ahead of the workspace's. */
-  clockAheadMs?: number;
-}
-
-const probe = (host: string, hostKey: string, clock: Clock): Promise<Probe> =>
-  attempt(
-    async signal => {
-      const sentAt = clock.wall();
-      const url = host + PROBE_PATH;
-      const response = await fetch(url, { redirect: 'manual', signal });
-      const halfWay = (sentAt + clock.wall()) / 2;
-      await response.body?.cancel();
-      const date = Date.parse(response.headers.get('date') ?? '');
-      return {
-        status: response.status,
-        // Half a second is what a Date lacks on the average.
-        clockAheadMs: Number.isNaN(date) ? undefined : halfWay - date - 500,
-      };
-    },
-    { clock, timeoutMs: PROBE_TIMEOUT_MS },
-    (error, cut) => {
-      const { cause, message } = error as Error & { cause?: { code?: string } };
-      const reason = cut
-        ? `no answer within ${PROBE_TIMEOUT_MS / 1000} s`
-        : (cause?.code ?? message);
-      return new InputError(unreachable(host, hostKey, reason));
-    },
-  );
-
-const unreachable = (host: string, hostKey: string, code: string) =>
-  TLS_FAULT.test(code)
-    ? `The TLS certificate of ${host} could not be verified (${code}). With a ` +
-      'private CA or an inspecting proxy, start the backend and this command ' +
-      `with NODE_EXTRA_CA_CERTS=/path/ca.pem; otherwise check ${hostKey}`
-    : `${host} could not be reached (${code}). Check ${hostKey}, name ` +
-      'resolution, and the outbound proxy, if there is one';
-
 /** Whether the workspace answers, over verified TLS, and what time it has. */
 export const workspaceCheck: Check = {
   title: 'workspace',
   needs: [],
   async run({ access }) {
-    const { value: host, source } = access.use.config.workspaceHost;
-    const { status, clockAheadMs } = await probe(host, source, access.clock);
-    if (status >= 300 && status < 400) {
-      throw new InputError(
-        `${host} answers with a redirect (HTTP ${status}), which is not ` +
-          `followed. Check ${source}, and whether the workspace is reachable ` +
-          'through private link only',
-      );
-    }
+    const { clock, endpoint } = access;
+    const { value: host, source: hostKey } = endpoint.workspaceHost;
+    const sentAt = clock.wall();
+    const { serverTimeMs } = await sendRequest({
+      host,
+      path: PROBE_PATH,
+      subject: { action: 'look at it', hostKey },
+      clock,
+    });
+    const halfWay = (sentAt + clock.wall()) / 2;
+    // Half a second is what a Date lacks on the average.
+    const aheadMs =
+      serverTimeMs === undefined ? 0 : halfWay - serverTimeMs - 500;
     const tls = host.startsWith('https:')
       ? 'its certificate is verified'
       : 'without TLS, on this machine';
-    return [...ok(`${host} answers, ${tls}`), ...clockFindings(clockAheadMs)];
+    return [...ok(`${host} answers, ${tls}`), ...clockFindings(aheadMs)];
   },
 };
 
 /** A clock that is right is no news. */
-function clockFindings(aheadMs = 0): Finding[] {
+function clockFindings(aheadMs: number): Finding[] {
   if (Math.abs(aheadMs) < CLOCK_TOLERANCE_MS) return [];
   const seconds = Math.round(Math.abs(aheadMs) / 1000);
   const side = aheadMs > 0 ? 'ahead of' : 'behind';
@@ -89,10 +49,10 @@ function clockFindings(aheadMs = 0): Finding[] {
     {
       status: 'warn',
       message: `The clock of this machine is ${seconds} s ${side} the workspace's`,
-      cure:
+      remedy:
         'Credentials are renewed on time all the same, but logs, and tokens ' +
-        'of Backstage itself, are off. Synchronize the clock:',
-      paste: ['sudo timedatectl set-ntp true'],
+        'of Backstage itself, are off. Synchronize the clock',
+      statements: ['sudo timedatectl set-ntp true'],
     },
   ];
 }
@@ -108,7 +68,7 @@ export const identityCheck: Check = {
         KNOWS_THE_IDENTITY.includes(error.code);
       if (!known) throw error;
     });
-    const { method, identityKeys } = access.use.config.readWorkspace();
+    const { method, identityKeys } = access.endpoint.readWorkspace();
     const name = await access.identity();
     return ok(`${name} is accepted, ${method} of ${identityKeys}`);
   },
@@ -119,14 +79,14 @@ export const endpointCheck: Check = {
   title: 'endpoint',
   needs: [identityCheck.title],
   async run({ access }) {
-    const { value: name, source } = access.use.config.endpoint;
+    const { value: name, source } = access.endpoint.endpoint;
     const { host, state, disabled } = await access.locate();
     if (disabled) {
       return [
         {
           status: 'fail',
           message: `${name} is disabled, and refuses every login`,
-          cure: 'Enable it in the Lakebase app',
+          remedy: 'Enable it in the Lakebase app',
         },
       ];
     }
@@ -137,8 +97,8 @@ export const endpointCheck: Check = {
       message: `${source} ${is}, listens at ${host}`,
     };
     if (state !== 'DEGRADED') return [finding];
-    const cure = 'Look for its compute in the Lakebase app';
-    return [{ ...finding, status: 'warn', cure }];
+    const remedy = 'Look for its compute in the Lakebase app';
+    return [{ ...finding, status: 'warn', remedy }];
   },
 };
 

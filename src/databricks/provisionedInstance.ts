@@ -49,10 +49,10 @@ export class ProvisionedInstance implements Endpoint {
     this.#uid ??= uid;
     if (uid !== this.#uid) {
       throw new LakebaseError('branch-changed', {
-        message:
+        problem:
           `${source} (${name}) means another instance now than when this ` +
-          'process started, so that no new connection is opened. Restart to ' +
-          'follow',
+          'process started, so no new connection is opened',
+        remedy: 'Restart to follow',
       });
     }
     return { host: read_write_dns, state };

@@ -13,7 +13,7 @@ import {
   StartupParameters,
 } from './wire';
 
-export interface SessionOptions {
+export interface ClientSessionOptions {
   client: Socket;
   upstream: Upstream;
   /** How long a client may take for its first words. */
@@ -24,14 +24,14 @@ export interface SessionOptions {
 }
 
 /** One client of the local proxy, from its first byte to its last. */
-export class Session {
-  readonly #options: SessionOptions;
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
   readonly #client: Socket;
   #cancelKey?: Buffer;
   #relay?: Relay;
   #loggingIn = false;
 
-  constructor(options: SessionOptions) {
+  constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.#client = options.client;
     // Resets are told by 'close', which follows.
@@ -125,13 +125,13 @@ export class Session {
   #refuse(error: unknown): void {
     if (!this.#client.writable) return;
     const { message } = error as Error;
-    this.#client.write(fatalError(sqlStateOf(error), message));
+    this.#client.write(fatalError(findSqlState(error), message));
     this.#client.destroySoon();
   }
 }
 
 /** The server's own, if it has spoken. */
-function sqlStateOf(error: unknown): string {
+function findSqlState(error: unknown): string {
   if (error instanceof ProtocolViolation) return '08P01';
   for (let link = error; link instanceof Error; link = link.cause) {
     const { code, severity } = link as Error & Record<string, unknown>;

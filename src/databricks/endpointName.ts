@@ -1,4 +1,4 @@
-import { InputError } from '@backstage/errors';
+import { ConfigurationError } from '../errors';
 
 /** What `endpoint` names; what is left out is looked up. */
 export interface EndpointName {
@@ -18,13 +18,14 @@ export const isId = (value: string) => new RegExp(`^${ID}$`).test(value);
  * Reads `projects/P`, `projects/P/branches/B` or
  * `projects/P/branches/B/endpoints/E`.
  *
- * @throws InputError that names `source`.
+ * @throws ConfigurationError that names `source`.
  */
 export function parseEndpointName(value: string, source: string): EndpointName {
   const found = NAME.exec(value);
   if (!found) {
-    throw new InputError(
-      `${source} is not the name of an endpoint. Expected ` +
+    throw new ConfigurationError(
+      `${source} is not the name of an endpoint`,
+      'Expected ' +
         'projects/P/branches/B/endpoints/E, or without its last parts, each an ' +
         'id of 1 to 63 lower-case letters, digits and hyphens, but got ' +
         `'${value}'`,

@@ -1,14 +1,14 @@
-import { Config } from '@backstage/config';
+import type { Config } from '@backstage/config';
 import { ConfigSources } from '@backstage/config-loader';
-import { InputError } from '@backstage/errors';
+import { ConfigurationError } from '../errors';
 
 /**
- * Reads app-config as a backend does that is started with these `--config`
+ * Loads app-config as a backend does that is started with these `--config`
  * arguments: files, `$env`, `$file`, `$include` and `APP_CONFIG_*`.
  *
- * @throws InputError
+ * @throws ConfigurationError
  */
-export async function readConfig(files: string[] = []): Promise<Config> {
+export async function loadConfig(files: string[] = []): Promise<Config> {
   const argv = files.flatMap(file => ['--config', file]);
   try {
     const source = ConfigSources.default({ argv, watch: false });
@@ -18,6 +18,6 @@ export async function readConfig(files: string[] = []): Promise<Config> {
   } catch (error) {
     // No cause, and one line only: parsers quote the lines around a mistake.
     const [firstLine] = String((error as Error).message).split('\n');
-    throw new InputError(firstLine);
+    throw new ConfigurationError(firstLine);
   }
 }

@@ -1,12 +1,8 @@
 import type { JsonObject } from '@backstage/types';
-import {
-  changesFromStock,
-  divisionModeNote,
-} from '../../src/startupNotices/changesFromStock';
-import { appConfig } from '../support/appConfig';
+import { checkAtStart } from '../support/appConfig';
 
 const changes = (database: JsonObject) =>
-  changesFromStock(appConfig(database), 'catalog');
+  checkAtStart(database).forPlugin('catalog')!.changes;
 const catalog = (own: JsonObject) => ({ plugin: { catalog: own } });
 const schemas = { pluginDivisionMode: 'schema', ensureExists: false };
 
@@ -67,11 +63,11 @@ describe('an installation that comes from the stock connector', () => {
 
     expect(change).toContain('plugin.catalog.ensureSchemaExists takes effect');
     expect(change).toContain(`a missing schema of plugin 'catalog' ${now}`);
-    expect(change).toContain(`so that it ${then}`);
+    expect(change).toContain(`so it ${then}`);
   });
 
   it('is told what an unknown division mode counts as', () => {
-    const note = divisionModeNote(appConfig({ pluginDivisionMode: 'Schema' }));
+    const [note] = checkAtStart({ pluginDivisionMode: 'Schema' }).notes;
 
     expect(note).toContain("backend.database.pluginDivisionMode is 'Schema'");
     expect(note).toContain("counts as 'database'");
@@ -80,10 +76,8 @@ describe('an installation that comes from the stock connector', () => {
   it.each([undefined, 'database', 'schema'])(
     'is told nothing of the division mode %s',
     pluginDivisionMode => {
-      const config = appConfig(
-        pluginDivisionMode ? { pluginDivisionMode } : {},
-      );
-      expect(divisionModeNote(config)).toBeUndefined();
+      const mode = pluginDivisionMode ? { pluginDivisionMode } : {};
+      expect(checkAtStart(mode).notes).toEqual([]);
     },
   );
 });

@@ -1,0 +1,211 @@
+import type { Socket } from 'node:net';
+import type { LoggerService } from '@backstage/backend-plugin-api';
+import type { Knex } from 'knex';
+import { type PluginDatabase, toAdminDatabase } from '../config/pluginDatabase';
+import type { EndpointSettings, Settings } from '../config/readConfig';
+import { createKnexClient } from '../connections/knexClient';
+import { closeKnexClient } from '../connections/poolShutdown';
+import { explainConnectFault } from '../connections/postgresFaults';
+import { cutOff } from '../connections/sockets';
+import type { ConnectionTarget } from '../connections/target';
+import { Targets } from '../connections/targets';
+import type { Location } from '../databricks/endpoint';
+import { explainRefreshFault } from '../databricks/credentialFaults';
+import { Workspace } from '../databricks/workspace';
+import { ConfigurationError } from '../errors';
+import { Attempts } from '../time/attempts';
+import type { Clock } from '../time/clock';
+import { retry } from '../time/retry';
+import { type Credential, TokenRefresher } from '../tokenRefresher';
+
+/** A database to which one connection is open. */
+export interface OpenDatabase {
+  target: ConnectionTarget;
+  /** @throws LakebaseError */
+  rows<T extends object>(sql: string, bindings?: unknown[]): Promise<T[]>;
+}
+
+/** A name for what any plugin gets that is not mentioned by name. */
+const ANY_PLUGIN = 'any';
+
+const QUIET: LoggerService = {
+  error: () => {},
+  warn: () => {},
+  info: () => {},
+  debug: () => {},
+  child: () => QUIET,
+};
+
+/** One endpoint, as the backend reaches it: same identity, same logins. */
+export class DatabaseAccess {
+  readonly settings: Settings;
+  readonly endpoint: EndpointSettings;
+  readonly clock: Clock;
+  /** The database of the plugin asked for, else of one like the others. */
+  readonly plugin: PluginDatabase;
+  readonly #workspace: Workspace;
+  readonly #tokens: TokenRefresher;
+  readonly #targets: Targets;
+  readonly #attempts: Attempts;
+  readonly #opened: Knex[] = [];
+  readonly #databases = new Map<string, OpenDatabase>();
+  readonly #sockets = new Set<Socket>();
+  #credential?: Credential;
+  #location?: Promise<Location>;
+
+  /** @throws ConfigurationError that names the key and the remedy. */
+  constructor(
+    settings: Settings,
+    endpoint: EndpointSettings,
+    clock: Clock,
+    pluginId?: string,
+  ) {
+    const { base, plugins, clientId, connectTimeoutMs } = endpoint;
+    checkIsOurs(endpoint);
+    this.settings = settings;
+    this.endpoint = endpoint;
+    this.clock = clock;
+    const id = pluginId ?? (base ? ANY_PLUGIN : plugins[0]);
+    this.plugin = settings.forPlugin(id)!.database;
+    this.#attempts = new Attempts(clock);
+    const workspace = new Workspace({ settings: endpoint, clock });
+    this.#workspace = workspace;
+    this.#tokens = new TokenRefresher({
+      mint: async signal => {
+        this.#credential = await workspace.mintCredential(signal);
+        return this.#credential;
+      },
+      explain: explainRefreshFault,
+      clock,
+    });
+    this.#targets = new Targets({
+      findHost: async () => (await this.locate()).host,
+      clientId,
+      findUser: signal => workspace.findUser(signal),
+      connectTimeoutMs,
+      attempts: this.#attempts,
+      clock,
+    });
+  }
+
+  /**
+   * Looks it up once: what failed for one check fails for the others, too.
+   *
+   * @throws LakebaseError
+   */
+  locate(): Promise<Location> {
+    this.#location ??= this.#run('endpoint look-up', signal =>
+      this.#workspace.locate(signal),
+    );
+    return this.#location;
+  }
+
+  /**
+   * The login name of the identity that mints.
+   *
+   * @throws LakebaseError
+   */
+  async identity(): Promise<string> {
+    return this.endpoint.clientId ?? this.#targets.user();
+  }
+
+  /**
+   * The credential that logs in to all databases of this endpoint.
+   *
+   * @throws LakebaseError
+   */
+  async credential(): Promise<Credential> {
+    await this.#run('credential', signal => this.#tokens.token(signal));
+    return this.#credential!;
+  }
+
+  /**
+   * Where a plugin's connections go.
+   *
+   * @throws LakebaseError
+   */
+  target(database = this.plugin): Promise<ConnectionTarget> {
+    return this.#targets.complete(database.connection, database.role);
+  }
+
+  /**
+   * Logs in to `name` with the settings of a plugin's database; once for each
+   * login and role.
+   *
+   * @throws LakebaseError
+   */
+  async open(name: string, database = this.plugin): Promise<OpenDatabase> {
+    const { connection, role } = database;
+    const target = await this.#targets.complete(
+      { ...connection, database: name },
+      role,
+    );
+    const key = JSON.stringify(target);
+    const opened =
+      this.#databases.get(key) ?? (await this.#open(target, database));
+    this.#databases.set(key, opened);
+    return opened;
+  }
+
+  async #open(
+    target: ConnectionTarget,
+    database: PluginDatabase,
+  ): Promise<OpenDatabase> {
+    const { connectTimeoutMs, maxConnectionAgeMs } = this.endpoint;
+    const { host, user } = target;
+    const { knexConfig, connection } = toAdminDatabase(database, this.endpoint);
+    const knex = createKnexClient({
+      config: {
+        ...knexConfig,
+        connection: { ...connection, host, user, database: target.database },
+      },
+      target,
+      tokens: this.#tokens,
+      connectTimeoutMs,
+      maxConnectionAgeMs,
+      logger: QUIET,
+      attempts: this.#attempts,
+      sockets: this.#sockets,
+      owner: 'doctor',
+      clock: this.clock,
+    });
+    this.#opened.push(knex);
+    const rows: OpenDatabase['rows'] = async (sql, bindings = []) => {
+      try {
+        return (await knex.raw<{ rows: never[] }>(sql, bindings as never)).rows;
+      } catch (error) {
+        throw explainConnectFault(error, target);
+      }
+    };
+    await rows('SELECT 1');
+    return { target, rows };
+  }
+
+  async close(): Promise<void> {
+    this.#tokens.stop();
+    this.#workspace.stop();
+    await this.#attempts.stop();
+    await Promise.allSettled(this.#opened.map(closeKnexClient));
+    cutOff(this.#sockets);
+  }
+
+  #run<T>(
+    purpose: string,
+    operation: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#attempts.run(purpose, this.endpoint.connectTimeoutMs, signal =>
+      retry(() => operation(signal), { clock: this.clock, signal }),
+    );
+  }
+}
+
+function checkIsOurs({ readWorkspace }: EndpointSettings): void {
+  const { method, identityKeys } = readWorkspace();
+  if (method !== 'external') return;
+  throw new ConfigurationError(
+    `${identityKeys} is 'external': the tokens come from code of the backend, ` +
+      'which this command does not run',
+    'Give it another identity of the same workspace, in one more file for ' +
+      '--config',
+  );
+}

@@ -1,0 +1,18 @@
+import { type Explanation, explanationOf, LakebaseError } from '../errors';
+
+/** What to show of an error that ends a check or a command. */
+export function explainFailure(error: unknown): Explanation {
+  if (!(error instanceof LakebaseError)) return explanationOf(error);
+  const { code, cause } = error;
+  // A deadline only says what it cut short.
+  if (code === 'connect-timeout' && cause instanceof LakebaseError) {
+    return explainFailure(cause);
+  }
+  const { explanation } = error;
+  // No rule knew Postgres's text, so it is all there is.
+  return code === 'database-error' && cause instanceof Error
+    ? { ...explanation, problem: `${explanation.problem}: ${onOneLine(cause)}` }
+    : explanation;
+}
+
+const onOneLine = ({ message }: Error) => message.replace(/\s+/g, ' ');

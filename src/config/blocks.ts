@@ -1,0 +1,115 @@
+import type { Config } from '@backstage/config';
+import { isPlainObject } from 'lodash';
+import { z } from 'zod';
+import {
+  type LakebaseBlock,
+  lakebaseSchema,
+  pluginLakebaseSchema,
+  type WorkspaceBlock,
+  workspaceSchema,
+} from './configSchema';
+import { DATABASE_KEY, LAKEBASE_KEY, pluginKey } from './keys';
+import { boolean, parseAt, withoutNulls } from './values';
+
+const settings = z.record(z.string(), z.unknown());
+
+/** What all plugins and each single one may have, as to Backstage's own connector. */
+const shared = {
+  client: z.string().optional(),
+  connection: z.union([z.string(), settings]).optional(),
+  ensureExists: boolean.optional(),
+  ensureSchemaExists: boolean.optional(),
+  knexConfig: settings.optional(),
+  role: z.string().optional(),
+  skipMigrations: boolean.optional(),
+};
+
+/** What lies beside these goes to Knex. */
+const databaseSchema = z.looseObject({
+  ...shared,
+  lakebase: lakebaseSchema.optional(),
+  plugin: z.unknown().optional(),
+  pluginDivisionMode: z.string().optional(),
+  prefix: z.string().optional(),
+  schemaPrefix: z.string().optional(),
+});
+
+const pluginSchema = z.looseObject({
+  ...shared,
+  lakebase: pluginLakebaseSchema.optional(),
+});
+
+export type DatabaseBlock = z.infer<typeof databaseSchema>;
+export type PluginBlock = z.infer<typeof pluginSchema>;
+
+/** All that `backend.database` says, as values of the right form. */
+export interface Blocks {
+  database: DatabaseBlock;
+  lakebase: LakebaseBlock;
+  /** Whether the plugins that are not mentioned by name are on Lakebase. */
+  base: boolean;
+  /** The plugins that are mentioned by name and on Lakebase. */
+  plugins: Map<string, PluginBlock>;
+  isOnLakebase(pluginId: string): boolean;
+}
+
+/** As much of `backend.database` as says who is on Lakebase. */
+interface Switches {
+  client?: unknown;
+  lakebase?: unknown;
+  plugin?: Record<string, Switches | undefined>;
+}
+
+const readSwitches = (rootConfig: Config): Switches =>
+  withoutNulls(rootConfig.getOptional(DATABASE_KEY) ?? {}) as Switches;
+
+/** Otherwise Backstage's own database service has the plugin. */
+function isOnLakebase(database: Switches, pluginId: string): boolean {
+  const plugin = database.plugin?.[pluginId];
+  if ((plugin?.client ?? database.client) !== 'pg') return false;
+  return plugin?.lakebase === undefined
+    ? database.lakebase !== undefined
+    : plugin.lakebase !== false;
+}
+
+const isBaseOnLakebase = ({ client, lakebase }: Switches) =>
+  client === 'pg' && lakebase !== undefined;
+
+const namedOnLakebase = (database: Switches) =>
+  isPlainObject(database.plugin)
+    ? Object.keys(database.plugin!).filter(id => isOnLakebase(database, id))
+    : [];
+
+/** Whether there is anything to do for this package. */
+export function isConfigured(rootConfig: Config): boolean {
+  const database = readSwitches(rootConfig);
+  return isBaseOnLakebase(database) || namedOnLakebase(database).length > 0;
+}
+
+/** Whether a health service is to stand in for Backstage's own. */
+export const wantsReadiness = (rootConfig: Config): boolean =>
+  rootConfig.getOptionalBoolean(`${LAKEBASE_KEY}.readiness`) ?? false;
+
+/** @throws ConfigurationError that names each key that has a wrong form. */
+export function readBlocks(rootConfig: Config): Blocks {
+  const switches = readSwitches(rootConfig);
+  const database = parseAt(DATABASE_KEY, databaseSchema, switches);
+  const plugins = namedOnLakebase(switches).map((id): [string, PluginBlock] => [
+    id,
+    parseAt(pluginKey(id), pluginSchema, switches.plugin![id]),
+  ]);
+  return {
+    database,
+    lakebase: database.lakebase ?? {},
+    base: isBaseOnLakebase(switches),
+    plugins: new Map(plugins),
+    isOnLakebase: id => isOnLakebase(switches, id),
+  };
+}
+
+/** The block `workspace` at this key as it is now. */
+export const readWorkspaceBlock = (
+  rootConfig: Config,
+  key: string,
+): WorkspaceBlock =>
+  parseAt(key, workspaceSchema, rootConfig.getOptional(key) ?? {});

@@ -1,0 +1,58 @@
+import type { Client } from 'pg';
+import { markUnusable, type PgKnexClient } from './knexInternals';
+import type { ConnectionMaker } from './openConnection';
+import { wireOf } from './pgWire';
+
+/**
+ * After a failover a session may be left on the old primary; the next one is on
+ * the new one.
+ */
+const READ_ONLY = '25006';
+
+/** Makes connections as Knex would. */
+export const knexConnections = (
+  client: PgKnexClient,
+): ConnectionMaker<Client> => ({
+  create(token, socket) {
+    const connection = new client.driver.Client({
+      ...client.connectionSettings,
+      password: token,
+      stream: () => socket,
+    });
+    watchForEnd(connection);
+    learnVersion(client, connection);
+    return connection;
+  },
+  async prepare(connection) {
+    // Only where a server or what is before it keeps its version to itself.
+    client.version ??= await client.checkVersion(connection);
+    await client.setSchemaSearchPath(connection);
+  },
+});
+
+function watchForEnd(connection: Client): void {
+  const end = (error?: unknown) =>
+    markUnusable(connection, error ?? 'Connection ended unexpectedly');
+  connection.on('error', end);
+  connection.on('end', end);
+  // A query in flight gets the server's last words, and Knex the connection
+  // back, before pg notices the end.
+  wireOf(connection).on('errorMessage', ({ severity, code }) => {
+    if (severity === 'FATAL' || severity === 'PANIC') end(severity);
+    if (code === READ_ONLY) end('The server takes no writes');
+  });
+}
+
+/**
+ * Reported at every login, so that it need not be asked for: the first word of
+ * what Knex would read out of `select version()`.
+ */
+function learnVersion(client: PgKnexClient, connection: Client): void {
+  wireOf(connection).on(
+    'parameterStatus',
+    ({ parameterName, parameterValue }) => {
+      if (parameterName !== 'server_version') return;
+      client.version ??= parameterValue.split(' ')[0];
+    },
+  );
+}

@@ -1,0 +1,70 @@
+/**
+ * What this package knows of the insides of Knex and its pool, tarn: all that
+ * is not in their documentation is named here. Read in Knex 3.1.0, 3.2.0 and
+ * 3.3.0 with tarn 3.0.2, which `npm run versions` tests.
+ */
+import type { Knex } from 'knex';
+import type { Client, ClientConfig } from 'pg';
+
+/** A connection that Knex made; queries name it by this id. */
+export type PooledConnection = Client & { __knexUid: string };
+
+/** tarn's pool. */
+export interface TarnPool {
+  /** Since when, by `Date.now()`, each of them has been idle. */
+  free: { resource: Client; timestamp: number }[];
+  max: number;
+  numFree(): number;
+  numUsed(): number;
+  numPendingAcquires(): number;
+  pendingAcquires: { reject(reason: Error): void }[];
+  pendingCreates: unknown[];
+  propagateCreateError: boolean;
+  /** Asked before a connection is handed out. */
+  validate(connection: PooledConnection): boolean | Promise<boolean>;
+  /** Closes what has been idle for too long. */
+  check(): void;
+  on(
+    event:
+      'acquireRequest' | 'createSuccess' | 'release' | 'poolDestroySuccess',
+    listener: () => void,
+  ): void;
+}
+
+/** Knex's client for Postgres. */
+export interface PgKnexClient {
+  config: Knex.Config;
+  pool: TarnPool;
+  driver: { Client: typeof Client };
+  /** Shared with the clients of transactions, which know no hook of ours. */
+  connectionSettings: ClientConfig;
+  /** Asked for with the first connection, unless it is known. */
+  version?: string;
+  checkVersion(connection: Client): Promise<string>;
+  setSchemaSearchPath(connection: Client): Promise<unknown>;
+  acquireConnection(): Promise<Client>;
+  releaseConnection(connection: Client): Promise<unknown>;
+  cancelQuery(connection: Client): Promise<unknown>;
+  acquireRawConnection(): Promise<Client>;
+  destroyRawConnection(connection: PooledConnection): Promise<void>;
+}
+
+export const getPgClient = (knex: Knex) => knex.client as PgKnexClient;
+
+/** Knex asks for this mark before it hands a connection out. */
+export const markUnusable = (connection: Client, reason: unknown) =>
+  Object.assign(connection, { __knex__disposed: reason });
+
+/** Calls `listener` with the id of a connection whose query timed out. */
+export function onQueryTimeout(
+  knex: Knex,
+  listener: (connectionId: string) => void,
+): void {
+  knex.on(
+    'query-error',
+    ({ message }: Error, { __knexUid }: { __knexUid: string }) => {
+      // pg's words for `query_timeout`.
+      if (message.endsWith('Query read timeout')) listener(__knexUid);
+    },
+  );
+}
