@@ -15,6 +15,7 @@ import {
 import { ConnectListener, TokenSource } from './connections/openConnection';
 import { closeKnexClient } from './connections/poolShutdown';
 import { explainConnectFault } from './connections/postgresFaults';
+import { remember } from './connections/remember';
 import { cutOff } from './connections/sockets';
 import type { ConnectionTarget } from './connections/target';
 import type { Targets } from './connections/targets';
@@ -64,16 +65,7 @@ export class LakebaseConnector {
    * @throws LakebaseError; the next call tries again.
    */
   getClient(plugin: PluginSettings): Promise<Knex> {
-    const { id } = plugin;
-    const existing = this.#clients.get(id);
-    if (existing) return existing;
-
-    const client = this.#createClient(plugin).catch(error => {
-      this.#clients.delete(id);
-      throw error;
-    });
-    this.#clients.set(id, client);
-    return client;
+    return remember(this.#clients, plugin.id, () => this.#createClient(plugin));
   }
 
   /** The pools of all plugins that have asked for one, and got it. */
@@ -207,17 +199,12 @@ export class LakebaseConnector {
     const { connection, role } = database;
     const { host, port, user } = connection;
     const key = JSON.stringify([host, port, user, role]);
-    const existing = this.#admins.get(key);
-    if (existing) return existing;
-
-    const settings = toAdminDatabase(database, this.#options.settings);
-    const owner = 'creation of databases';
-    const admin = this.#openPool(settings, owner).catch(error => {
-      this.#admins.delete(key);
-      throw error;
-    });
-    this.#admins.set(key, admin);
-    return admin;
+    return remember(this.#admins, key, () =>
+      this.#openPool(
+        toAdminDatabase(database, this.#options.settings),
+        'creation of databases',
+      ),
+    );
   }
 }
 

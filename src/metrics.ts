@@ -3,8 +3,8 @@ import {
   Counter,
   Histogram,
   Meter,
+  MetricOptions,
   metrics,
-  Observable,
   ObservableCallback,
 } from '@opentelemetry/api';
 import type { Knex } from 'knex';
@@ -71,9 +71,43 @@ export class EndpointMetrics {
       'How long new connections took, with all their waiting and retrying',
     );
     this.#unobserve = [
-      this.#observeExpiry(meter, leftMs),
-      this.#observeConnections(meter),
-      this.#observePending(meter),
+      observe(
+        meter,
+        'Gauge',
+        'lakebase.credential.time_to_expiry',
+        {
+          description: 'Life left of the database credential in memory',
+          unit: 's',
+        },
+        result => {
+          const left = leftMs();
+          if (left !== undefined) result.observe(left / 1000, this.#endpoint);
+        },
+      ),
+      observe(
+        meter,
+        'UpDownCounter',
+        'db.client.connection.count',
+        { description: 'Open connections', unit: '{connection}' },
+        result =>
+          this.#pools.forEach((pool, name) => {
+            result.observe(pool.numFree(), { [POOL]: name, [STATE]: 'idle' });
+            result.observe(pool.numUsed(), { [POOL]: name, [STATE]: 'used' });
+          }),
+      ),
+      observe(
+        meter,
+        'UpDownCounter',
+        'db.client.connection.pending_requests',
+        {
+          description: 'Requests that wait for a connection of the pool',
+          unit: '{request}',
+        },
+        result =>
+          this.#pools.forEach((pool, name) =>
+            result.observe(pool.numPendingAcquires(), { [POOL]: name }),
+          ),
+      ),
     ];
   }
 
@@ -111,51 +145,6 @@ export class EndpointMetrics {
   stop(): void {
     for (const unobserve of this.#unobserve) unobserve();
   }
-
-  #observeExpiry(
-    meter: Meter,
-    leftMs: EndpointMetricsOptions['leftMs'],
-  ): () => void {
-    const gauge = meter.createObservableGauge(
-      'lakebase.credential.time_to_expiry',
-      {
-        description: 'Life left of the database credential in memory',
-        unit: 's',
-      },
-    );
-    return observe(gauge, result => {
-      const left = leftMs();
-      if (left !== undefined) result.observe(left / 1000, this.#endpoint);
-    });
-  }
-
-  #observeConnections(meter: Meter): () => void {
-    const count = meter.createObservableUpDownCounter(
-      'db.client.connection.count',
-      { description: 'Open connections', unit: '{connection}' },
-    );
-    return observe(count, result => {
-      for (const [name, pool] of this.#pools) {
-        result.observe(pool.numFree(), { [POOL]: name, [STATE]: 'idle' });
-        result.observe(pool.numUsed(), { [POOL]: name, [STATE]: 'used' });
-      }
-    });
-  }
-
-  #observePending(meter: Meter): () => void {
-    const pending = meter.createObservableUpDownCounter(
-      'db.client.connection.pending_requests',
-      {
-        description: 'Requests that wait for a connection of the pool',
-        unit: '{request}',
-      },
-    );
-    return observe(pending, result => {
-      for (const [name, pool] of this.#pools) {
-        result.observe(pool.numPendingAcquires(), { [POOL]: name });
-      }
-    });
-  }
 }
 
 /** The part of a ConnectionBudget that is read here. */
@@ -167,20 +156,28 @@ interface BudgetCounts {
 /** Tells OpenTelemetry of the budget, until the function returned is called. */
 export function observeBudget(budget: BudgetCounts): () => void {
   const meter = metrics.getMeter(METER);
-  const used = meter.createObservableUpDownCounter('lakebase.budget.used', {
-    description: 'Connections that have a place within maxConnections',
-    unit: '{connection}',
-  });
-  const waiting = meter.createObservableUpDownCounter(
-    'lakebase.budget.waiting',
-    {
-      description: 'Connections that wait for a place within maxConnections',
-      unit: '{connection}',
-    },
-  );
+  const unit = '{connection}';
   const unobserve = [
-    observe(used, result => result.observe(budget.inUse)),
-    observe(waiting, result => result.observe(budget.waiting)),
+    observe(
+      meter,
+      'UpDownCounter',
+      'lakebase.budget.used',
+      {
+        description: 'Connections that have a place within maxConnections',
+        unit,
+      },
+      result => result.observe(budget.inUse),
+    ),
+    observe(
+      meter,
+      'UpDownCounter',
+      'lakebase.budget.waiting',
+      {
+        description: 'Connections that wait for a place within maxConnections',
+        unit,
+      },
+      result => result.observe(budget.waiting),
+    ),
   ];
   return () => unobserve.forEach(stop => stop());
 }
@@ -194,7 +191,14 @@ const duration = (meter: Meter, name: string, description: string) =>
   });
 
 /** Calls `read` at each collection, until the function returned is called. */
-function observe(instrument: Observable, read: ObservableCallback): () => void {
+function observe(
+  meter: Meter,
+  kind: 'Gauge' | 'UpDownCounter',
+  name: string,
+  options: MetricOptions,
+  read: ObservableCallback,
+): () => void {
+  const instrument = meter[`createObservable${kind}`](name, options);
   instrument.addCallback(read);
   return () => instrument.removeCallback(read);
 }

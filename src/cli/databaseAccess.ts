@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net';
-import type { LoggerService } from '@backstage/backend-plugin-api';
-import type { Knex } from 'knex';
-import { type PluginDatabase, toAdminDatabase } from '../config/pluginDatabase';
+import { Client, type ClientConfig } from 'pg';
+import type { PluginDatabase } from '../config/pluginDatabase';
 import type { EndpointSettings, Settings } from '../config/readConfig';
-import { createKnexClient } from '../connections/knexClient';
-import { closeKnexClient } from '../connections/poolShutdown';
+import { openConnection } from '../connections/openConnection';
 import { explainConnectFault } from '../connections/postgresFaults';
-import { cutOff } from '../connections/sockets';
+import { remember } from '../connections/remember';
+import { boundGoodbye, cutOff, dialTarget } from '../connections/sockets';
 import type { ConnectionTarget } from '../connections/target';
 import { Targets } from '../connections/targets';
 import type { Location } from '../databricks/endpoint';
@@ -22,19 +21,11 @@ import { type Credential, TokenRefresher } from '../tokenRefresher';
 export interface OpenDatabase {
   target: ConnectionTarget;
   /** @throws LakebaseError */
-  rows<T extends object>(sql: string, bindings?: unknown[]): Promise<T[]>;
+  rows<T extends object>(sql: string, values?: unknown[]): Promise<T[]>;
 }
 
 /** A name for what any plugin gets that is not mentioned by name. */
 const ANY_PLUGIN = 'any';
-
-const QUIET: LoggerService = {
-  error: () => {},
-  warn: () => {},
-  info: () => {},
-  debug: () => {},
-  child: () => QUIET,
-};
 
 /** One endpoint, as the backend reaches it: same identity, same logins. */
 export class DatabaseAccess {
@@ -47,8 +38,8 @@ export class DatabaseAccess {
   readonly #tokens: TokenRefresher;
   readonly #targets: Targets;
   readonly #attempts: Attempts;
-  readonly #opened: Knex[] = [];
-  readonly #databases = new Map<string, OpenDatabase>();
+  readonly #clients: Client[] = [];
+  readonly #databases = new Map<string, Promise<OpenDatabase>>();
   readonly #sockets = new Set<Socket>();
   #credential?: Credential;
   #location?: Promise<Location>;
@@ -141,43 +132,50 @@ export class DatabaseAccess {
       role,
     );
     const key = JSON.stringify(target);
-    const opened =
-      this.#databases.get(key) ?? (await this.#open(target, database));
-    this.#databases.set(key, opened);
-    return opened;
+    return remember(this.#databases, key, () => this.#open(target, database));
   }
 
   async #open(
     target: ConnectionTarget,
-    database: PluginDatabase,
+    { connection }: PluginDatabase,
   ): Promise<OpenDatabase> {
-    const { connectTimeoutMs, maxConnectionAgeMs } = this.endpoint;
-    const { host, user } = target;
-    const { knexConfig, connection } = toAdminDatabase(database, this.endpoint);
-    const knex = createKnexClient({
-      config: {
-        ...knexConfig,
-        connection: { ...connection, host, user, database: target.database },
-      },
-      target,
-      tokens: this.#tokens,
+    const { user, database } = target;
+    const settings = {
+      ...connection,
+      user,
+      database,
+      application_name: 'backstage-lakebase',
+    } as ClientConfig;
+    const createSocket = dialTarget(settings, target, this.#sockets);
+    const { connectTimeoutMs } = this.endpoint;
+    const client = await this.#attempts.run(
+      `connection to ${target.host}:${target.port}`,
       connectTimeoutMs,
-      maxConnectionAgeMs,
-      logger: QUIET,
-      attempts: this.#attempts,
-      sockets: this.#sockets,
-      owner: 'doctor',
-      clock: this.clock,
-    });
-    this.#opened.push(knex);
-    const rows: OpenDatabase['rows'] = async (sql, bindings = []) => {
+      signal =>
+        openConnection(
+          {
+            create: (password, socket) =>
+              new Client({ ...settings, password, stream: () => socket }),
+            prepare: () => Promise.resolve(),
+          },
+          {
+            tokens: this.#tokens,
+            target,
+            createSocket,
+            signal,
+            connectTimeoutMs,
+            clock: this.clock,
+          },
+        ),
+    );
+    this.#clients.push(client);
+    const rows: OpenDatabase['rows'] = async (sql, values = []) => {
       try {
-        return (await knex.raw<{ rows: never[] }>(sql, bindings as never)).rows;
+        return (await client.query<never>(sql, values)).rows;
       } catch (error) {
         throw explainConnectFault(error, target);
       }
     };
-    await rows('SELECT 1');
     return { target, rows };
   }
 
@@ -185,7 +183,12 @@ export class DatabaseAccess {
     this.#tokens.stop();
     this.#workspace.stop();
     await this.#attempts.stop();
-    await Promise.allSettled(this.#opened.map(closeKnexClient));
+    await Promise.allSettled(
+      this.#clients.map(client => {
+        boundGoodbye(client, this.clock);
+        return client.end();
+      }),
+    );
     cutOff(this.#sockets);
   }
 

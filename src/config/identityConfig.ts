@@ -25,19 +25,6 @@ const METHODS: Method[] = [
   'external',
 ];
 
-/** What else Databricks' own tools know. */
-const METHODS_OF_OTHERS = [
-  'azure-cli',
-  'azure-client-secret',
-  'azure-devops-oidc',
-  'azure-msi',
-  'basic',
-  'github-oidc-azure',
-  'google-credentials',
-  'google-id',
-  'metadata-service',
-];
-
 /** A personal access token lives for days at least, all other tokens for less. */
 const SHORT_LIFE_MS = 24 * 60 * 60_000;
 
@@ -161,13 +148,11 @@ function methodOf(source: Source): Method {
 }
 
 function refuseMethod(name: string, key: string): never {
-  if (!METHODS_OF_OTHERS.includes(name)) {
-    throw new ConfigurationError(`${key} must be one of ${METHODS.join(', ')}`);
-  }
   throw new ConfigurationError(
-    `${key}: ${name} is not built in`,
-    "Choose 'external', and add a service factory for " +
-      'lakebaseWorkspaceTokenServiceRef to the backend that gets the tokens',
+    `${key} is '${name}', which is not built in`,
+    `It must be one of ${METHODS.join(', ')}; with 'external', add a service ` +
+      'factory for lakebaseWorkspaceTokenServiceRef to the backend that gets ' +
+      'the tokens',
   );
 }
 

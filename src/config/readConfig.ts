@@ -72,8 +72,14 @@ export function readConfig(rootConfig: Config, env: Env): Settings {
   const base = endpoints.find(endpoint => endpoint.base);
   const forPlugin = (id: string): PluginSettings | undefined => {
     if (!blocks.isOnLakebase(id)) return undefined;
-    const endpoint = endpoints.find(({ plugins }) => plugins.includes(id));
-    return readPlugin(blocks, endpoint ?? base!, id);
+    const own = endpoints.find(({ plugins }) => plugins.includes(id));
+    const endpoint = own ?? base!;
+    return {
+      id,
+      endpoint,
+      database: readPluginDatabase(blocks, endpoint, id),
+      changes: describeChanges(blocks, id),
+    };
   };
   checkVerification(
     [
@@ -101,17 +107,6 @@ export function readConfig(rootConfig: Config, env: Env): Settings {
   };
 }
 
-const readPlugin = (
-  blocks: Blocks,
-  endpoint: EndpointSettings,
-  id: string,
-): PluginSettings => ({
-  id,
-  endpoint,
-  database: readPluginDatabase(blocks, endpoint, id),
-  changes: describeChanges(blocks, id),
-});
-
 /**
  * Plugins with the same endpoint and identity come together, for they share
  * its credential.
@@ -129,9 +124,7 @@ function readEndpoints(
       ...minting,
       base: pluginId === undefined,
       plugins: [],
-      ...(pluginId === undefined
-        ? connectBase(blocks)
-        : connectPlugin(blocks, minting, pluginId)),
+      ...connect(blocks, minting, pluginId),
     };
     found.set(key, endpoint);
     return endpoint;
@@ -151,32 +144,25 @@ function identify({ endpoint, readWorkspace }: MintingSettings): string {
   return JSON.stringify([endpoint.value, host, login]);
 }
 
-type Connected = Pick<EndpointSettings, 'connection' | 'sources'>;
-
-function connectBase(blocks: Blocks): Connected {
-  const settings = readBaseConnection(blocks);
-  const find = (name: 'host' | 'user') =>
-    settings[name] === undefined
-      ? undefined
-      : `${findBaseKey(blocks, name)}.${name}`;
-  return {
-    connection: completeConnection(settings, findBaseKey(blocks, 'ssl')),
-    sources: { host: find('host'), user: find('user') },
-  };
-}
-
-function connectPlugin(
+function connect(
   blocks: Blocks,
   minting: MintingSettings,
-  id: string,
-): Connected {
-  const { connection } = readPluginDatabase(blocks, minting, id);
-  const key = `${pluginKey(id)}.connection`;
-  const own = readConnection(key, blocks.plugins.get(id)?.connection);
+  pluginId?: string,
+): Pick<EndpointSettings, 'connection' | 'sources'> {
+  const ownKey =
+    pluginId === undefined ? '' : `${pluginKey(pluginId)}.connection`;
+  const own = readConnection(ownKey, blocks.plugins.get(pluginId!)?.connection);
+  const connection =
+    pluginId === undefined
+      ? completeConnection(
+          readBaseConnection(blocks),
+          findBaseKey(blocks, 'ssl'),
+        )
+      : readPluginDatabase(blocks, minting, pluginId).connection;
   const find = (name: 'host' | 'user') => {
     if (connection[name] === undefined) return undefined;
-    const where = own[name] === undefined ? findBaseKey(blocks, name) : key;
-    return `${where}.${name}`;
+    const key = own[name] === undefined ? findBaseKey(blocks, name) : ownKey;
+    return `${key}.${name}`;
   };
   return { connection, sources: { host: find('host'), user: find('user') } };
 }

@@ -8,28 +8,15 @@ import {
 import { findCure } from './cures';
 import type { ConnectionTarget } from './target';
 
-interface Fault {
-  /** SQLSTATE, or Node's error code. */
-  code: string;
-  text: string;
-}
-
 interface Rule {
   code: LakebaseErrorCode;
-  matches(fault: Fault): boolean;
+  /** SQLSTATE, or Node's code: either this or the text decides. */
+  state?: RegExp;
+  text?: RegExp;
   explain(target: ConnectionTarget): Explanation;
 }
 
 const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
-
-const text =
-  (pattern: RegExp) =>
-  (fault: Fault): boolean =>
-    pattern.test(fault.text);
-const codes =
-  (...list: string[]) =>
-  (fault: Fault): boolean =>
-    list.includes(fault.code);
 
 const WAIT_FOR_ENDPOINT =
   'It is tried again by itself; if that lasts, see the state of the endpoint ' +
@@ -58,7 +45,7 @@ const explainReadOnly = (t: ConnectionTarget): Explanation => ({
 const RULES: Rule[] = [
   {
     code: 'external-authorization-failed',
-    matches: text(/external authorization failed/i),
+    text: /external authorization failed/i,
     explain: t => ({
       problem: `${at(t)} answered "External authorization failed"`,
       remedy:
@@ -69,8 +56,7 @@ const RULES: Rule[] = [
   },
   {
     code: 'role-missing',
-    matches: f =>
-      f.code !== '22023' && /role ["'].*["'] does not exist/i.test(f.text),
+    text: /role ["'].*["'] does not exist/i,
     explain: t => ({
       problem: `There is no Postgres role for ${t.user} on this branch`,
       remedy: 'Create it in the target branch',
@@ -84,7 +70,7 @@ const RULES: Rule[] = [
   {
     // The refusal's own text says which right; its statement is not known here.
     code: 'grant-missing',
-    matches: codes('42501'),
+    state: /^42501$/,
     explain: t => ({
       problem:
         `${escapeIdentifier(t.role ?? t.user)} lacks a right in database ` +
@@ -93,7 +79,7 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-missing',
-    matches: codes('3D000'),
+    state: /^3D000$/,
     explain: t => ({
       problem: `There is no database ${escapeIdentifier(t.database)} on ${at(t)}`,
       remedy:
@@ -104,16 +90,13 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-read-only',
-    matches: codes('25006'),
+    state: /^25006$/,
     explain: explainReadOnly,
   },
   {
     code: 'database-full',
-    matches: f =>
-      f.code === '53300' ||
-      /too many (clients|connections)|connection slots are reserved|acquire permit/i.test(
-        f.text,
-      ),
+    state: /^53300$/,
+    text: /too many (clients|connections)|connection slots are reserved|acquire permit/i,
     explain: t => ({
       problem: `${at(t)} has no connection left`,
       remedy:
@@ -123,10 +106,8 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-untrusted',
-    matches: f =>
-      /invalid protocol version|does not support SSL|does not have SNI|insecure connection/i.test(
-        f.text,
-      ) || TLS_FAULT.test(f.code),
+    state: TLS_FAULT,
+    text: /invalid protocol version|does not support SSL|does not have SNI|insecure connection/i,
     explain: t => ({
       problem:
         `No verified TLS connection to ${at(t)} was possible; no credential ` +
@@ -140,11 +121,8 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-waking',
-    matches: f =>
-      ['57P01', '57P02', '57P03'].includes(f.code) ||
-      /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i.test(
-        f.text,
-      ),
+    state: /^57P0[123]$/,
+    text: /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i,
     explain: t => ({
       problem: `${at(t)} was still starting up`,
       remedy: WAIT_FOR_ENDPOINT,
@@ -152,11 +130,8 @@ const RULES: Rule[] = [
   },
   {
     code: 'token-refused',
-    matches: f =>
-      ['28000', '28P01'].includes(f.code) ||
-      /\bjwt\b|\bjwk\b|decode token|authentication token|password authentication failed/i.test(
-        f.text,
-      ),
+    state: /^28(000|P01)$/,
+    text: /\bjwt\b|\bjwk\b|decode token|authentication token|password authentication failed/i,
     explain: t => ({
       problem: `${at(t)} refused the credential of ${t.user}`,
       remedy:
@@ -168,7 +143,7 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-unknown-host',
-    matches: codes('ENOTFOUND'),
+    state: /^ENOTFOUND$/,
     explain: t => ({
       problem: `The name ${t.host} could not be resolved`,
       remedy:
@@ -178,11 +153,8 @@ const RULES: Rule[] = [
   },
   {
     code: 'database-unreachable',
-    matches: f =>
-      /^08|^E[A-Z_]+$/.test(f.code) ||
-      /connection terminated|timeout expired|establishing an SSL connection/i.test(
-        f.text,
-      ),
+    state: /^08|^E[A-Z_]+$/,
+    text: /connection terminated|timeout expired|establishing an SSL connection/i,
     explain: t => ({
       problem: `${at(t)} could not be reached`,
       remedy:
@@ -193,7 +165,7 @@ const RULES: Rule[] = [
   {
     // Texts that nobody has written down yet come as internal errors.
     code: 'database-waking',
-    matches: codes('XX000'),
+    state: /^XX000$/,
     explain: t => ({
       problem: `${at(t)} answered with an internal error`,
       remedy: WAIT_FOR_ENDPOINT,
@@ -211,8 +183,9 @@ export function explainConnectFault(
   const cure = findCure(error as DatabaseError, target);
   if (cure) return new LakebaseError('grant-missing', cure, { cause: error });
 
-  const fault = { code: String(code), text: message };
-  const rule = RULES.find(r => r.matches(fault));
+  const rule = RULES.find(
+    ({ state, text }) => state?.test(String(code)) || text?.test(message),
+  );
   return new LakebaseError(
     rule?.code ?? 'database-error',
     rule?.explain(target) ?? {

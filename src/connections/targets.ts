@@ -2,6 +2,7 @@ import type { Attempts } from '../time/attempts';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
 import { LakebaseError, type LakebaseErrorCode } from '../errors';
+import { remember } from './remember';
 import type { ConnectionTarget } from './target';
 
 /** Connections fail by the dozen, but one look-up is news for all of them. */
@@ -11,6 +12,7 @@ const RENEWAL_GAP_MS = 5_000;
 const DECISIVE: LakebaseErrorCode[] = ['branch-changed', 'endpoint-not-found'];
 
 type LookUp = (signal: AbortSignal) => Promise<string>;
+type LookedUp = 'endpoint' | 'login name';
 
 export interface TargetsOptions {
   /** The host that the endpoint listens on, in one attempt. */
@@ -40,8 +42,7 @@ interface Connection {
  */
 export class Targets {
   readonly #options: TargetsOptions;
-  #host?: Promise<string>;
-  #user?: Promise<string>;
+  readonly #found = new Map<LookedUp, Promise<string>>();
   #renewal?: { at: number; done: Promise<void> };
 
   constructor(options: TargetsOptions) {
@@ -70,32 +71,22 @@ export class Targets {
 
   /** @throws LakebaseError; the next call tries again. */
   host(): Promise<string> {
-    this.#host ??= this.#lookUp('endpoint', this.#options.findHost).catch(
-      error => {
-        this.#host = undefined;
-        throw error;
-      },
-    );
-    return this.#host;
+    return this.#lookUp('endpoint', this.#options.findHost);
   }
 
   /** @throws LakebaseError; the next call tries again. */
   user(): Promise<string> {
-    this.#user ??= this.#lookUp('login name', this.#options.findUser).catch(
-      error => {
-        this.#user = undefined;
-        throw error;
-      },
-    );
-    return this.#user;
+    return this.#lookUp('login name', this.#options.findUser);
   }
 
-  #lookUp(what: string, find: LookUp): Promise<string> {
+  #lookUp(what: LookedUp, find: LookUp): Promise<string> {
     const { prepare, connectTimeoutMs, attempts, clock } = this.#options;
-    return attempts.run(`${what} look-up`, connectTimeoutMs, async signal => {
-      await prepare?.(signal);
-      return retry(() => find(signal), { clock, signal });
-    });
+    return remember(this.#found, what, () =>
+      attempts.run(`${what} look-up`, connectTimeoutMs, async signal => {
+        await prepare?.(signal);
+        return retry(() => find(signal), { clock, signal });
+      }),
+    );
   }
 
   /**
@@ -115,7 +106,7 @@ export class Targets {
   async #renew(signal: AbortSignal): Promise<void> {
     try {
       const host = await this.#options.findHost(signal);
-      this.#host = Promise.resolve(host);
+      this.#found.set('endpoint', Promise.resolve(host));
     } catch (error) {
       if (error instanceof LakebaseError && DECISIVE.includes(error.code)) {
         throw error;

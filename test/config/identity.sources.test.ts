@@ -238,7 +238,7 @@ describe('settings that lead nowhere', () => {
       'a method that nobody knows',
       {},
       { DATABRICKS_AUTH_TYPE: 'm2m' },
-      ['DATABRICKS_AUTH_TYPE must be one of', 'oauth-m2m', 'external'],
+      ["DATABRICKS_AUTH_TYPE is 'm2m'", 'oauth-m2m', 'external'],
     ],
   ])('are told: %s', (_, workspace, env, names) => {
     const message = refusal({ host: HOST, ...workspace }, env);

@@ -1,6 +1,6 @@
 import type { PluginDatabase } from '../../config/pluginDatabase';
 import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
-import { explainFailure } from '../explainFailure';
+import type { Explanation } from '../../errors';
 
 /** What a check found. */
 export interface Finding {
@@ -48,10 +48,12 @@ export interface Check {
 
 export const ok = (message: string): Finding[] => [{ status: 'ok', message }];
 
-export function fail(error: unknown): Finding {
-  const { problem: message, ...cure } = explainFailure(error);
-  return { status: 'fail', message, ...cure };
-}
+/** What failed, or a right that is missing, with what to do about it. */
+export const fail = ({ problem, ...cure }: Explanation): Finding => ({
+  status: 'fail',
+  message: problem,
+  ...cure,
+});
 
 /** What a check needs was filled in by a check that it names in `needs`. */
 export function filledIn<T>(value: T | undefined): T {

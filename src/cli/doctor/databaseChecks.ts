@@ -1,13 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import { cureLackOf } from '../../connections/cures';
 import { readOnlyFault } from '../../connections/postgresFaults';
-import {
-  type Explanation,
-  LakebaseError,
-  type LakebaseErrorCode,
-} from '../../errors';
+import { LakebaseError, type LakebaseErrorCode } from '../../errors';
 import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
-import { Check, fail, filledIn, Finding, ok } from './check';
+import { explainFailure } from '../explainFailure';
+import { Check, fail, filledIn, ok } from './check';
 import { credentialCheck } from './workspaceChecks';
 
 /** Postgres looks at the database only when it has let the login in. */
@@ -18,13 +15,6 @@ const ABOUT_THE_DATABASE: LakebaseErrorCode[] = [
 
 const hasCode = (error: unknown, ...codes: LakebaseErrorCode[]) =>
   error instanceof LakebaseError && codes.includes(error.code);
-
-/** A right that is missing, and how to get it. */
-export const lacking = ({ problem, ...cure }: Explanation): Finding => ({
-  status: 'fail',
-  message: problem,
-  ...cure,
-});
 
 /** Whether the endpoint's name means an address here. */
 export const hostNameCheck: Check = {
@@ -38,14 +28,13 @@ export const hostNameCheck: Check = {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       return [
-        {
-          status: 'fail',
-          message: `The name ${host} could not be resolved (${code})`,
+        fail({
+          problem: `The name ${host} could not be resolved (${code})`,
           remedy:
             "Check backend.database.connection.host, and this machine's DNS " +
             '(with private link: its private zone)',
           statements: [`nslookup ${host}`],
-        },
+        }),
       ];
     }
   },
@@ -116,7 +105,7 @@ export const adminDatabaseCheck: Check = {
     const { database } = examination;
     const admin = await access.open(adminDatabase).catch((error: unknown) => {
       if (!database) throw error;
-      return fail(error);
+      return fail(explainFailure(error));
     });
     if ('status' in admin) {
       const message =
@@ -151,7 +140,7 @@ export const rightsCheck: Check = {
       const may = await mayDo(database, MAY_CREATE_SCHEMAS);
       return may
         ? ok(`Schemas may be created in ${own}`)
-        : [lacking(cureLackOf.databaseRights(database.target))];
+        : [fail(cureLackOf.databaseRights(database.target))];
     }
     if (!plugin.ensureDatabase) {
       return ok('Databases are not created (ensureExists: false)');
@@ -163,7 +152,7 @@ export const rightsCheck: Check = {
             ? `${own} is missing, and may be created`
             : 'Databases may be created',
         )
-      : [lacking(cureLackOf.databaseCreation(database.target))];
+      : [fail(cureLackOf.databaseCreation(database.target))];
   },
 };
 

@@ -8,6 +8,7 @@ import {
 import { ConfigurationError } from '../../errors';
 import type { Clock } from '../../time/clock';
 import { DatabaseAccess } from '../databaseAccess';
+import { explainFailure } from '../explainFailure';
 import { loadConfig } from '../loadConfig';
 import { Check, Examination, fail, Finding, ok, Result } from './check';
 import { connectionsCheck } from './connectionsCheck';
@@ -63,7 +64,7 @@ export async function* diagnose(
     settings = readConfig(rootConfig, options.env);
     accesses = openAccesses(settings, options.clock);
   } catch (error) {
-    yield { check: CONFIGURATION, ...fail(error) };
+    yield { check: CONFIGURATION, ...fail(explainFailure(error)) };
     for (const check of [...CHECKS.map(({ title }) => title), SEARCH_ENGINE]) {
       yield skipped(check, CONFIGURATION);
     }
@@ -118,7 +119,7 @@ async function* examine(
       }
       const findings = await check
         .run(examination)
-        .catch(error => [fail(error)]);
+        .catch(error => [fail(explainFailure(error))]);
       if (findings.some(({ status }) => status === 'fail'))
         failed.set(title, title);
       for (const finding of findings)

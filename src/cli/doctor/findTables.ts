@@ -38,7 +38,7 @@ export const listNamed = ({ settings, endpoint }: DatabaseAccess) =>
 const DATABASES = `
   SELECT datname AS name FROM pg_database
   WHERE datallowconn AND NOT datistemplate
-    AND (starts_with(datname, ?) OR datname = ANY (?)) ORDER BY datname`;
+    AND (starts_with(datname, $1) OR datname = ANY ($2)) ORDER BY datname`;
 
 async function findDatabases({
   access,
@@ -58,7 +58,7 @@ async function findDatabases({
 
 const SCHEMAS = `
   SELECT nspname AS name FROM pg_namespace
-  WHERE nspname = ANY (?) OR starts_with(nspname, ?) AND EXISTS (
+  WHERE nspname = ANY ($1) OR starts_with(nspname, $2) AND EXISTS (
     SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid
       AND relname LIKE '%knex_migrations' AND nspname <> 'public')
   ORDER BY nspname`;

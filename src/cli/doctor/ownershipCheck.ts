@@ -1,8 +1,9 @@
 import { escapeIdentifier } from 'pg';
 import { cureLackOf } from '../../connections/cures';
 import type { OpenDatabase } from '../databaseAccess';
+import { explainFailure } from '../explainFailure';
 import { Check, Examination, fail, Finding, ok, PluginTables } from './check';
-import { adminDatabaseCheck, lacking } from './databaseChecks';
+import { adminDatabaseCheck } from './databaseChecks';
 import { findTables } from './findTables';
 
 /** Whether the backend may change the tables that are there. */
@@ -49,7 +50,7 @@ const RIGHTS = `
   FROM pg_namespace LEFT JOIN pg_class
     ON relnamespace = pg_namespace.oid AND relkind IN ('r', 'p', 'S', 'v', 'm')
       AND NOT pg_has_role(relowner, 'USAGE')
-  WHERE nspname = ? GROUP BY pg_namespace.oid`;
+  WHERE nspname = $1 GROUP BY pg_namespace.oid`;
 
 async function examine(
   { database: name, schema, plugin }: PluginTables,
@@ -59,7 +60,7 @@ async function examine(
   try {
     database = await access.open(name, plugin);
   } catch (error) {
-    return fail(error);
+    return fail(explainFailure(error));
   }
   const { target } = database;
   const [rights] = await database.rows<Rights>(RIGHTS, [schema]);
@@ -67,7 +68,7 @@ async function examine(
   if (!rights.usable) {
     return schemaMode
       ? {
-          ...lacking(cureLackOf.schemaOwnership({ ...target, schema }, schema)),
+          ...fail(cureLackOf.schemaOwnership({ ...target, schema }, schema)),
           message: `Schema ${schema} belongs to ${rights.owner}`,
         }
       : lackOfDatabase(name, rights, target.role ?? target.user);
@@ -83,18 +84,18 @@ async function examine(
     (rights.foreign_tables > 1
       ? `, and ${rights.foreign_tables - 1} more`
       : '');
-  return { ...lacking(cure), message };
+  return { ...fail(cure), message };
 }
 
 const lackOfDatabase = (
   name: string,
   { database_owner }: Rights,
   role: string,
-): Finding => ({
-  status: 'fail',
-  message: `Database ${name} belongs to ${database_owner}`,
-  remedy: 'Run as member of both roles, or have its owner grant rights',
-  statements: [
-    `ALTER DATABASE ${escapeIdentifier(name)} OWNER TO ${escapeIdentifier(role)};`,
-  ],
-});
+): Finding =>
+  fail({
+    problem: `Database ${name} belongs to ${database_owner}`,
+    remedy: 'Run as member of both roles, or have its owner grant rights',
+    statements: [
+      `ALTER DATABASE ${escapeIdentifier(name)} OWNER TO ${escapeIdentifier(role)};`,
+    ],
+  });
