@@ -55,7 +55,11 @@ export interface Explanation {
 }
 
 /** An explanation as running text. */
-export function inWords({ problem, remedy, statements }: Explanation): string {
+export function formatExplanation({
+  problem,
+  remedy,
+  statements,
+}: Explanation): string {
   const pasted = statements?.length ? `: ${statements.join(' ')}` : '';
   return (remedy ? `${problem}. ${remedy}` : problem) + pasted;
 }
@@ -79,7 +83,7 @@ export class LakebaseError extends CustomErrorBase {
     explanation: Explanation,
     options: { cause?: unknown; retryAfterMs?: number } = {},
   ) {
-    super(inWords(explanation), options.cause);
+    super(formatExplanation(explanation), options.cause);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.#explanation = explanation;
@@ -108,7 +112,7 @@ export class ConfigurationError extends InputError {
 
   constructor(problem: string, remedy?: string, cause?: unknown) {
     const explanation = { problem, remedy };
-    super(inWords(explanation), cause);
+    super(formatExplanation(explanation), cause);
     this.#explanation = explanation;
   }
 
@@ -119,7 +123,7 @@ export class ConfigurationError extends InputError {
 }
 
 /** Any error in parts; others than ours have nothing but their message. */
-export const explanationOf = (error: unknown): Explanation =>
+export const getExplanation = (error: unknown): Explanation =>
   error instanceof LakebaseError || error instanceof ConfigurationError
     ? error.explanation
     : { problem: error instanceof Error ? error.message : String(error) };

@@ -30,7 +30,7 @@ export class Federation {
 
   /** The identity behind a subject token. */
   async userOf(token: string, clientId?: string): Promise<string> {
-    const claims = await this.#claimsOf(token);
+    const claims = await this.#readClaims(token);
     const ofIssuer = narrow(
       this.#policies,
       ({ issuer }) => issuer === claims.iss,
@@ -58,7 +58,7 @@ export class Federation {
     return userName;
   }
 
-  async #claimsOf(token: string): Promise<JWTPayload> {
+  async #readClaims(token: string): Promise<JWTPayload> {
     try {
       return await this.#provider.verify(token);
     } catch (error) {

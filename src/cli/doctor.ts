@@ -1,6 +1,6 @@
 import { CONFIGURATION, diagnose } from './doctor/diagnose';
 import type { Result } from './doctor/check';
-import { render, summary } from './doctor/render';
+import { render, summarize } from './doctor/render';
 import { EXIT } from './exitCodes';
 import type { Terminal } from './terminal';
 
@@ -36,7 +36,7 @@ export async function doctor(
   terminal.out(
     options.json
       ? JSON.stringify({ results }, undefined, 2)
-      : `\n${summary(results)}`,
+      : `\n${summarize(results)}`,
   );
   const failed = results.find(({ status }) => status === 'fail');
   if (!failed) return EXIT.ok;

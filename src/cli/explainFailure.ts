@@ -1,8 +1,8 @@
-import { type Explanation, explanationOf, LakebaseError } from '../errors';
+import { type Explanation, getExplanation, LakebaseError } from '../errors';
 
 /** What to show of an error that ends a check or a command. */
 export function explainFailure(error: unknown): Explanation {
-  if (!(error instanceof LakebaseError)) return explanationOf(error);
+  if (!(error instanceof LakebaseError)) return getExplanation(error);
   const { code, cause } = error;
   // A deadline only says what it cut short.
   if (code === 'connect-timeout' && cause instanceof LakebaseError) {

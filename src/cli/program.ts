@@ -1,6 +1,6 @@
 import { InputError, NotFoundError } from '@backstage/errors';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { inWords } from '../errors';
+import { formatExplanation } from '../errors';
 import { doctor, DoctorOptions } from './doctor';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
@@ -60,11 +60,16 @@ function createProgram(
   command('doctor')
     .description('checks all that a start needs, and says what to do')
     .option('--json', 'results as JSON', false)
-    .option('--replicas <n>', 'how many backends share the endpoint', count, 1)
+    .option(
+      '--replicas <n>',
+      'how many backends share the endpoint',
+      parseCount,
+      1,
+    )
     .option(
       '--plugins <n>',
       'how many plugins there are beside those in the configuration (default: those that exist, at least 10)',
-      count,
+      parseCount,
     )
     .action(async (options: DoctorOptions) =>
       done(await doctor(options, terminal)),
@@ -91,14 +96,14 @@ function createProgram(
   return program;
 }
 
-function count(value: string): number {
+function parseCount(value: string): number {
   if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
   throw new InvalidArgumentError('It must be a whole number from 1 to 9999.');
 }
 
 function report(error: unknown, terminal: Terminal): number {
   const { statements = [], ...sentences } = explainFailure(error);
-  terminal.error([inWords(sentences), ...statements].join('\n'));
+  terminal.error([formatExplanation(sentences), ...statements].join('\n'));
   if (error instanceof NotFoundError) return EXIT.notFound;
   return error instanceof InputError ? EXIT.usage : EXIT.failed;
 }

@@ -7,7 +7,7 @@ import { getCACertificates, rootCertificates } from 'node:tls';
 import { NotFoundError } from '@backstage/errors';
 import type { DatabaseAccess } from './databaseAccess';
 import { openAccess } from './openAccess';
-import { psqlEnvironment, tlsOptions } from './psqlEnvironment';
+import { psqlEnvironment, getTlsOptions } from './psqlEnvironment';
 import type { Terminal } from './terminal';
 
 export interface PsqlOptions {
@@ -74,7 +74,7 @@ async function readAuthorities(
   { plugin }: DatabaseAccess,
   { NODE_EXTRA_CA_CERTS: extra }: Terminal['env'],
 ): Promise<string> {
-  const { ca } = tlsOptions(plugin);
+  const { ca } = getTlsOptions(plugin);
   if (ca) return [ca].flat().join('\n');
   // Node 20 has no word for all that it trusts.
   const trusted = (

@@ -34,15 +34,15 @@ export async function psqlEnvironment(
   const { port, user, database } = target;
   return {
     ...Object.fromEntries(others),
-    ...(await server(target.host, plugin)),
-    ...verification(plugin, caFile),
+    ...(await locateServer(target.host, plugin)),
+    ...verifyServer(plugin, caFile),
     PGPORT: String(port),
     PGUSER: user,
     PGDATABASE: database,
     PGPASSWORD: password,
     PGAPPNAME: 'backstage-lakebase psql',
     PGCONNECT_TIMEOUT: String(Math.ceil(connectTimeoutMs / 1000)),
-    PGOPTIONS: options(plugin),
+    PGOPTIONS: writeOptions(plugin),
   };
 }
 
@@ -50,27 +50,30 @@ export async function psqlEnvironment(
  * libpq asks for, and verifies, the name in PGHOST, but dials PGHOSTADDR: as
  * the backend does with an alias of the endpoint.
  */
-async function server(host: string, plugin: PluginDatabase): Promise<Env> {
-  const { servername } = tlsOptions(plugin);
+async function locateServer(
+  host: string,
+  plugin: PluginDatabase,
+): Promise<Env> {
+  const { servername } = getTlsOptions(plugin);
   if (!servername) return { PGHOST: host };
   const address = isIP(host) ? host : (await lookup(host)).address;
   return { PGHOST: servername, PGHOSTADDR: address };
 }
 
 /** TLS can be off, or unverified, towards this machine only. */
-function verification(plugin: PluginDatabase, caFile: string): Env {
+function verifyServer(plugin: PluginDatabase, caFile: string): Env {
   const { ssl } = plugin.connection;
   if (!ssl) return { PGSSLMODE: 'disable' };
-  return tlsOptions(plugin).rejectUnauthorized === false
+  return getTlsOptions(plugin).rejectUnauthorized === false
     ? { PGSSLMODE: 'require' }
     : { PGSSLMODE: 'verify-full', PGSSLROOTCERT: caFile };
 }
 
-export const tlsOptions = ({ connection }: PluginDatabase) =>
+export const getTlsOptions = ({ connection }: PluginDatabase) =>
   typeof connection.ssl === 'object' ? connection.ssl : {};
 
 /** The server splits them at blanks that have no backslash before them. */
-function options({ knexConfig, role }: PluginDatabase): string {
+function writeOptions({ knexConfig, role }: PluginDatabase): string {
   const path = [knexConfig.searchPath ?? []].flat().map(escapeIdentifier);
   const settings = [
     ...(path.length > 0 ? [`search_path=${path.join(',')}`] : []),

@@ -85,12 +85,12 @@ function parseSections(text: string) {
     const pair = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(line);
     if (!pair) continue;
     const [, key, rest] = pair;
-    sections.set(section, { ...sections.get(section), [key]: valueOf(rest) });
+    sections.set(section, { ...sections.get(section), [key]: unquote(rest) });
   }
   return sections;
 }
 
-function valueOf(text: string): string {
+function unquote(text: string): string {
   const quoted = /^(["'])(.*)\1\s*(?:[#;].*)?$/.exec(text);
   return quoted ? quoted[2] : text.replace(/(?:^|\s+)[#;].*$/, '');
 }

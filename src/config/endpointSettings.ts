@@ -4,7 +4,7 @@ import { isId, parseEndpointName } from '../databricks/endpointName';
 import type { WorkspaceSettings } from '../databricks/identity';
 import { type Blocks, readWorkspaceBlock } from './blocks';
 import { readWorkspaceSettings } from './identityConfig';
-import { type Env, trimmed } from './identitySources';
+import { type Env, trimSetting } from './identitySources';
 import { LAKEBASE_KEY, pluginKey, type Sourced } from './keys';
 
 /** The database that every Lakebase branch is born with. */
@@ -73,7 +73,7 @@ export function readMintingSettings(
     },
     clientId: atStart.clientId,
     credentialLifetimeMs: lakebase.credential?.lifetime,
-    adminDatabase: trimmed(lakebase.adminDatabase) ?? DEFAULT_DATABASE,
+    adminDatabase: trimSetting(lakebase.adminDatabase) ?? DEFAULT_DATABASE,
     connectTimeoutMs: lakebase.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
     maxConnectionAgeMs:
       lakebase.maxConnectionAge ?? DEFAULT_MAX_CONNECTION_AGE_MS,
@@ -134,8 +134,8 @@ function readEndpoint(
 function findInEnvironment(env: Env): Sourced<string> | undefined {
   const endpoint = findSet('LAKEBASE_ENDPOINT', env.LAKEBASE_ENDPOINT);
   if (!endpoint || !isId(endpoint.value)) return endpoint;
-  const project = trimmed(env.LAKEBASE_PROJECT_ID);
-  const branch = trimmed(env.LAKEBASE_BRANCH_ID);
+  const project = trimSetting(env.LAKEBASE_PROJECT_ID);
+  const branch = trimSetting(env.LAKEBASE_BRANCH_ID);
   if (!project || !branch) {
     throw new ConfigurationError(
       `LAKEBASE_ENDPOINT is the bare id '${endpoint.value}'`,
@@ -153,6 +153,6 @@ function findSet(
   source: string,
   setting: string | undefined,
 ): Sourced<string> | undefined {
-  const value = trimmed(setting);
+  const value = trimSetting(setting);
   return value === undefined ? undefined : { value, source };
 }

@@ -1,8 +1,8 @@
 import { ConfigurationError } from '../errors';
 import { WorkspaceBlock } from './configSchema';
-import { claimsOf } from '../databricks/claims';
+import { readClaims } from '../databricks/readClaims';
 import { Identity, tokenUrl, WorkspaceSettings } from '../databricks/identity';
-import { Env, identitySources, Setting, Source } from './identitySources';
+import { Env, listSources, Setting, Source } from './identitySources';
 import { isLoopback } from './loopback';
 
 type Method = Identity['method'];
@@ -41,12 +41,12 @@ export function readWorkspaceSettings(
   env: Env,
 ): WorkspaceSettings {
   const host = readHost(key, block, env);
-  for (const source of identitySources(key, block, env)) {
+  for (const source of listSources(key, block, env)) {
     if (!hasIdentity(source)) continue;
     checkSameHost(source, host);
     const context = { source, env, host: host.value };
     return {
-      ...readIdentity(methodOf(source), context),
+      ...readIdentity(findMethod(source), context),
       host: host.value,
       hostKey: host.key,
     };
@@ -66,11 +66,11 @@ interface Host {
 }
 
 function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
-  for (const source of identitySources(key, block, env)) {
+  for (const source of listSources(key, block, env)) {
     const value = source.get('host');
     if (value === undefined) continue;
     const name = source.nameOf('host');
-    return { value: workspaceOrigin(value, name), key: name, source };
+    return { value: readOrigin(value, name), key: name, source };
   }
   throw new ConfigurationError(
     `${key}.host is missing`,
@@ -79,7 +79,7 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
   );
 }
 
-function workspaceOrigin(value: string, key: string): string {
+function readOrigin(value: string, key: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
   if (!url || url.username || url.password) {
@@ -105,11 +105,11 @@ function checkSecure({ protocol, hostname }: URL, key: string): void {
 
 const hasIdentity = (source: Source) =>
   source.get('clientId') !== undefined ||
-  marksIn(source).length > 0 ||
+  findMarks(source).length > 0 ||
   // Beside a profile it chooses among what that has.
   (source.get('authType') !== undefined && source.get('profile') === undefined);
 
-const marksIn = (source: Source) =>
+const findMarks = (source: Source) =>
   MARKS.flatMap(([method, settings]) => {
     const setting = settings.find(one => source.get(one) !== undefined);
     return setting ? [{ method, setting }] : [];
@@ -120,7 +120,7 @@ function checkSameHost(source: Source, host: Host): void {
   const own = source.get('host');
   if (!source.profile || own === undefined) return;
   const key = source.nameOf('host');
-  if (workspaceOrigin(own, key) === host.value) return;
+  if (readOrigin(own, key) === host.value) return;
   throw new ConfigurationError(
     `The only identity is that of profile '${source.profile}', which is for ` +
       `another workspace (${key}) than ${host.key} says (${host.value})`,
@@ -128,14 +128,14 @@ function checkSameHost(source: Source, host: Host): void {
   );
 }
 
-function methodOf(source: Source): Method {
+function findMethod(source: Source): Method {
   const name = source.get('authType');
   if (name !== undefined) {
     const method = METHODS.find(known => known === name);
     return method ?? refuseMethod(name, source.nameOf('authType'));
   }
   if (source.get('token')) readToken(source);
-  const marks = marksIn(source);
+  const marks = findMarks(source);
   if (marks.length > 1) {
     const [one, other] = marks;
     throw new ConfigurationError(
@@ -178,14 +178,14 @@ function readIdentity(method: Method, context: Context): SourcedIdentity {
     case 'file-oidc':
       return {
         method,
-        tokenFile: needed(source, 'oidcTokenFile'),
-        ...federation(context),
+        tokenFile: readNeeded(source, 'oidcTokenFile'),
+        ...readFederation(context),
         identityKeys: source.nameOf('oidcTokenFile'),
       };
     case 'env-oidc':
-      return { ...readIdTokenVariable(context), ...federation(context) };
+      return { ...readIdTokenVariable(context), ...readFederation(context) };
     case 'github-oidc':
-      return { ...readGithub(env), ...federation(context) };
+      return { ...readGithub(env), ...readFederation(context) };
     case 'databricks-cli':
       return {
         method,
@@ -201,17 +201,17 @@ function readIdentity(method: Method, context: Context): SourcedIdentity {
 function readClient(source: Source): SourcedIdentity {
   return {
     method: 'oauth-m2m',
-    clientId: needed(source, 'clientId'),
-    clientSecret: needed(source, 'clientSecret'),
+    clientId: readNeeded(source, 'clientId'),
+    clientSecret: readNeeded(source, 'clientSecret'),
     identityKeys: `${source.nameOf('clientId')} and ${source.nameOf('clientSecret')}`,
   };
 }
 
 function readToken(source: Source): string {
-  const token = needed(source, 'token');
+  const token = readNeeded(source, 'token');
   // Without a time of issue, which all tokens that are short-lived have in
   // practice, a token with an end counts as one of them.
-  const { exp, iat = exp } = claimsOf(token) ?? {};
+  const { exp, iat = exp } = readClaims(token) ?? {};
   const expiresAtMs = Number(exp) * 1000;
   if (expiresAtMs - Number(iat) * 1000 < SHORT_LIFE_MS) {
     throw new ConfigurationError(
@@ -256,12 +256,12 @@ function readGithub(env: Env) {
   };
 }
 
-const federation = ({ source, host }: Context) => ({
+const readFederation = ({ source, host }: Context) => ({
   clientId: source.get('clientId'),
   audience: source.get('audience') ?? source.get('accountId') ?? tokenUrl(host),
 });
 
-function needed(source: Source, setting: Setting): string {
+function readNeeded(source: Source, setting: Setting): string {
   const value = source.get(setting);
   if (value === undefined) {
     throw new ConfigurationError(

@@ -49,42 +49,43 @@ const PROFILE_NAMES: Partial<Record<Setting, string>> = {
  *
  * @throws InputError
  */
-export function* identitySources(
+export function* listSources(
   key: string,
   block: WorkspaceBlock,
   env: Env,
 ): Generator<Source> {
-  const ofBlock = blockSource(key, block);
+  const ofBlock = readBlock(key, block);
   yield ofBlock;
-  if (ofBlock.get('profile')) yield* profileOf(ofBlock, env);
-  const ofEnvironment = environmentSource(env);
+  if (ofBlock.get('profile')) yield* findProfile(ofBlock, env);
+  const ofEnvironment = readEnvironment(env);
   yield ofEnvironment;
-  if (!ofBlock.get('profile')) yield* profileOf(ofEnvironment, env);
+  if (!ofBlock.get('profile')) yield* findProfile(ofEnvironment, env);
 }
 
-const blockSource = (key: string, block: WorkspaceBlock): Source => ({
-  get: setting => trimmed((block as Partial<Record<Setting, string>>)[setting]),
+const readBlock = (key: string, block: WorkspaceBlock): Source => ({
+  get: setting =>
+    trimSetting((block as Partial<Record<Setting, string>>)[setting]),
   nameOf: setting => `${key}.${setting}`,
 });
 
-const environmentSource = (env: Env): Source => ({
-  get: setting => trimmed(env[ENV_NAMES[setting]]),
+const readEnvironment = (env: Env): Source => ({
+  get: setting => trimSetting(env[ENV_NAMES[setting]]),
   nameOf: setting => ENV_NAMES[setting],
 });
 
-function* profileOf(naming: Source, env: Env): Generator<Source> {
+function* findProfile(naming: Source, env: Env): Generator<Source> {
   const name = naming.get('profile');
   const profile = readDatabricksProfile(
     env,
     name === undefined ? undefined : { name, key: naming.nameOf('profile') },
   );
-  if (profile) yield profileSource(profile, naming);
+  if (profile) yield readProfile(profile, naming);
 }
 
 /** Who names a profile may also choose among what is in it. */
 const CHOICES: Setting[] = ['authType', 'audience'];
 
-function profileSource(
+function readProfile(
   { name, file, values }: DatabricksProfile,
   naming: Source,
 ): Source {
@@ -93,7 +94,7 @@ function profileSource(
   return {
     profile: name,
     get: setting =>
-      chosen(setting) ?? trimmed(values[PROFILE_NAMES[setting] ?? '']),
+      chosen(setting) ?? trimSetting(values[PROFILE_NAMES[setting] ?? '']),
     nameOf: setting =>
       chosen(setting) === undefined
         ? `${PROFILE_NAMES[setting]} of profile '${name}' in ${file}`
@@ -102,5 +103,5 @@ function profileSource(
 }
 
 /** Blanks around a value, or in place of one, come from files and shells. */
-export const trimmed = (value: string | undefined) =>
+export const trimSetting = (value: string | undefined) =>
   value?.trim() || undefined;

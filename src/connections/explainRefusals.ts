@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
-import { inWords } from '../errors';
+import { formatExplanation } from '../errors';
 import { findCure } from './cures';
-import { wireOf } from './pgWire';
+import { getWire } from './pgWire';
 import { READ_WRITE_REMEDY } from './postgresFaults';
 import type { ConnectionTarget } from './target';
 
@@ -30,9 +30,9 @@ export function explainRefusals(
   // "$user" stands for a schema that a plugin's login does not have.
   const schema = [searchPath].flat().find(name => name !== '$user');
   // Ahead of pg's own listener, which ends the query.
-  wireOf(connection).prependListener('errorMessage', error => {
+  getWire(connection).prependListener('errorMessage', error => {
     const cure = findCure(error, { ...target, schema });
-    const advice = cure ? inWords(cure) : ADVICE[error.code ?? ''];
+    const advice = cure ? formatExplanation(cure) : ADVICE[error.code ?? ''];
     if (advice) error.message += `. ${advice}`;
   });
 }

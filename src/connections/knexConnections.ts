@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { markUnusable, type PgKnexClient } from './knexInternals';
 import type { ConnectionMaker } from './openConnection';
-import { wireOf } from './pgWire';
+import { getWire } from './pgWire';
 
 /**
  * After a failover a session may be left on the old primary; the next one is on
@@ -37,7 +37,7 @@ function watchForEnd(connection: Client): void {
   connection.on('end', end);
   // A query in flight gets the server's last words, and Knex the connection
   // back, before pg notices the end.
-  wireOf(connection).on('errorMessage', ({ severity, code }) => {
+  getWire(connection).on('errorMessage', ({ severity, code }) => {
     if (severity === 'FATAL' || severity === 'PANIC') end(severity);
     if (code === READ_ONLY) end('The server takes no writes');
   });
@@ -48,7 +48,7 @@ function watchForEnd(connection: Client): void {
  * what Knex would read out of `select version()`.
  */
 function learnVersion(client: PgKnexClient, connection: Client): void {
-  wireOf(connection).on(
+  getWire(connection).on(
     'parameterStatus',
     ({ parameterName, parameterValue }) => {
       if (parameterName !== 'server_version') return;

@@ -20,5 +20,5 @@ interface WireEvents {
   end: [];
 }
 
-export const wireOf = (connection: Client) =>
+export const getWire = (connection: Client) =>
   (connection as unknown as { connection: PgWire }).connection;

@@ -7,7 +7,7 @@ import type {
 } from './connectionBudget';
 import { markUnusable, type PgKnexClient } from './knexInternals';
 import type { TokenSource } from './openConnection';
-import { wireOf } from './pgWire';
+import { getWire } from './pgWire';
 import type { Clock } from '../time/clock';
 import { boundGoodbye } from './sockets';
 
@@ -69,7 +69,7 @@ export function keepToBudget(
       try {
         const connection = await open(signal);
         releases.set(connection, release);
-        wireOf(connection).stream.once('close', release);
+        getWire(connection).stream.once('close', release);
         return connection;
       } catch (error) {
         release();

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { Client, ClientConfig } from 'pg';
 import type { Clock } from '../time/clock';
-import { wireOf } from './pgWire';
+import { getWire } from './pgWire';
 import type { ConnectionTarget } from './target';
 
 /** A server that is there ends a connection at once; one that isn't, never. */
@@ -46,7 +46,7 @@ export function dialTarget(
 
 /** Else TCP would hold on to a dead connection for a quarter of an hour. */
 export function boundGoodbye(connection: Client, clock: Clock): void {
-  const socket = wireOf(connection).stream;
+  const socket = getWire(connection).stream;
   const cancel = clock.schedule(() => socket.destroy(), GOODBYE_MS);
   socket.once('close', cancel);
 }

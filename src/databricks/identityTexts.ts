@@ -1,8 +1,11 @@
-import { claimsOf } from './claims';
+import { readClaims } from './readClaims';
 import { WorkspaceSettings } from './identity';
 
 /** Who calls, as it reads after "Give" or "hidden from". */
-export function whoIs(settings: WorkspaceSettings, userName?: string): string {
+export function describeCaller(
+  settings: WorkspaceSettings,
+  userName?: string,
+): string {
   if (settings.clientId) return `service principal ${settings.clientId}`;
   if (userName) return userName;
   switch (settings.method) {
@@ -41,7 +44,7 @@ export function identityRemedy(settings: WorkspaceSettings): string {
     default:
       return (
         `Check the id token of ${identityKeys} and the federation policy of ` +
-        `${whoIs(settings)}`
+        `${describeCaller(settings)}`
       );
   }
 }
@@ -53,7 +56,7 @@ export function federationRemedy(
   nowMs: number,
 ): string {
   const { clientId, identityKeys } = settings;
-  const claims = claimsOf(idToken);
+  const claims = readClaims(idToken);
   if (!claims)
     return `What ${identityKeys} leads to is not an id token (a JWT)`;
   const expiresAtMs = Number(claims.exp) * 1000;

@@ -3,7 +3,7 @@ import type { Clock } from '../time/clock';
 import { LakebaseError } from '../errors';
 import { Credential, TokenRefresher } from '../tokenRefresher';
 import { getAccessToken } from './accessToken';
-import { claimsOf } from './claims';
+import { readClaims } from './readClaims';
 import { explainRefreshFault } from './credentialFaults';
 import { AutoscalingEndpoint } from './autoscalingEndpoint';
 import type {
@@ -14,7 +14,7 @@ import type {
 } from './endpoint';
 import { parseEndpointName } from './endpointName';
 import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
-import { identityRemedy, whoIs } from './identityTexts';
+import { identityRemedy, describeCaller } from './identityTexts';
 import { ProvisionedInstance } from './provisionedInstance';
 import { RequestSubject } from './workspaceErrors';
 import { invalidReply, readReply } from './workspaceReply';
@@ -229,7 +229,7 @@ export class Workspace {
     const { host, hostKey } = settings;
     return {
       party: 'Databricks',
-      who: whoIs(settings, this.#userName),
+      who: describeCaller(settings, this.#userName),
       identityRemedy: identityRemedy(settings),
       endpoint: value,
       endpointKey: source,
@@ -263,7 +263,7 @@ function remainingLifeMs(
 
 /** `exp - iat` of a JWT. Read, not trusted: it can only shorten the life. */
 function lifeInToken(token: string): number | undefined {
-  const claims = claimsOf(token);
+  const claims = readClaims(token);
   const lifeMs = (Number(claims?.exp) - Number(claims?.iat)) * 1000;
   return lifeMs > 0 ? lifeMs : undefined;
 }

@@ -4,8 +4,8 @@ import type { Clock } from '../time/clock';
 import { Relay } from './relay';
 import type { Upstream } from './upstream';
 import {
-  fatalError,
-  greeting,
+  encodeFatalError,
+  encodeGreeting,
   PACKET,
   parseParameters,
   ProtocolViolation,
@@ -103,7 +103,7 @@ export class ClientSession {
       return;
     }
     this.#cancelKey = guest.cancelKey;
-    this.#client.write(greeting(guest.status, guest.cancelKey));
+    this.#client.write(encodeGreeting(guest.status, guest.cancelKey));
     this.#relay = new Relay(this.#client, server);
   }
 
@@ -125,7 +125,7 @@ export class ClientSession {
   #refuse(error: unknown): void {
     if (!this.#client.writable) return;
     const { message } = error as Error;
-    this.#client.write(fatalError(findSqlState(error), message));
+    this.#client.write(encodeFatalError(findSqlState(error), message));
     this.#client.destroySoon();
   }
 }

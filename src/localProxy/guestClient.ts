@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Client, ClientConfig } from 'pg';
-import { wireOf } from '../connections/pgWire';
-import { cancelPacket, StartupParameters, startupPacket } from './wire';
+import { getWire } from '../connections/pgWire';
+import { encodeCancel, StartupParameters, encodeStartup } from './wire';
 
 export interface GuestSettings extends ClientConfig {
   startup: StartupParameters;
@@ -15,8 +15,8 @@ export class GuestClient extends Client {
 
   constructor(settings: GuestSettings) {
     super(settings);
-    const wire = wireOf(this);
-    wire.startup = () => wire.stream.write(startupPacket(settings.startup));
+    const wire = getWire(this);
+    wire.startup = () => wire.stream.write(encodeStartup(settings.startup));
     wire.on('parameterStatus', ({ parameterName, parameterValue }) =>
       this.status.set(parameterName, parameterValue),
     );
@@ -27,12 +27,12 @@ export class GuestClient extends Client {
   }
 
   onceClosed(listener: () => void): void {
-    wireOf(this).stream.once('close', listener);
+    getWire(this).stream.once('close', listener);
   }
 
   /** Must be called before the server says more: from then on pg reads nothing. */
   leaveSocket(): Socket {
-    const { stream } = wireOf(this);
+    const { stream } = getWire(this);
     stream.pause();
     stream.removeAllListeners('data');
     return stream;
@@ -45,8 +45,8 @@ export async function requestCancel(
   key: Buffer,
   signal: AbortSignal,
 ): Promise<void> {
-  const wire = wireOf(new Client(settings));
-  const send = () => wire.stream.write(cancelPacket(key));
+  const wire = getWire(new Client(settings));
+  const send = () => wire.stream.write(encodeCancel(key));
   const giveUp = () => wire.stream.destroy();
   signal.addEventListener('abort', giveUp);
   wire.on('connect', () => (settings.ssl ? wire.requestSsl() : send()));

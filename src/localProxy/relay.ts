@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { fatalError, READY_AND_IDLE, TERMINATE } from './wire';
+import { encodeFatalError, READY_AND_IDLE, TERMINATE } from './wire';
 
 /** Carries bytes between a client and its session, until either side ends. */
 export class Relay {
@@ -42,7 +42,7 @@ export class Relay {
   #end(): void {
     this.#server.unpipe(this.#client);
     this.#client.unpipe(this.#server);
-    this.#client.write(fatalError('57P01', 'Backstage is shutting down'));
+    this.#client.write(encodeFatalError('57P01', 'Backstage is shutting down'));
     this.#client.destroySoon();
     this.#server.write(TERMINATE);
     this.#server.destroySoon();

@@ -68,22 +68,22 @@ export function parseParameters(body: Buffer): StartupParameters {
   return new Map(names.map((name, index) => [name, words[2 * index + 1]]));
 }
 
-export function startupPacket(parameters: StartupParameters): Buffer {
+export function encodeStartup(parameters: StartupParameters): Buffer {
   const words = [...parameters].flat().map(word => `${word}\0`);
-  return packet(PACKET.startup, Buffer.from(`${words.join('')}\0`));
+  return encodePacket(PACKET.startup, Buffer.from(`${words.join('')}\0`));
 }
 
 /** Asks a server to cancel the query of the session with this key. */
-export const cancelPacket = (key: Buffer) => packet(PACKET.cancel, key);
+export const encodeCancel = (key: Buffer) => encodePacket(PACKET.cancel, key);
 
-function packet(code: number, body: Buffer): Buffer {
+function encodePacket(code: number, body: Buffer): Buffer {
   const header = Buffer.alloc(8);
   header.writeInt32BE(header.length + body.length, 0);
   header.writeInt32BE(code, 4);
   return Buffer.concat([header, body]);
 }
 
-function message(type: string, body: Buffer): Buffer {
+function encodeMessage(type: string, body: Buffer): Buffer {
   const header = Buffer.alloc(5);
   header.write(type);
   header.writeInt32BE(4 + body.length, 1);
@@ -91,22 +91,25 @@ function message(type: string, body: Buffer): Buffer {
 }
 
 /** The server has done all it was asked for, and is in no transaction. */
-export const READY_AND_IDLE = message('Z', Buffer.from('I'));
+export const READY_AND_IDLE = encodeMessage('Z', Buffer.from('I'));
 
-export const TERMINATE = message('X', Buffer.alloc(0));
+export const TERMINATE = encodeMessage('X', Buffer.alloc(0));
 
 /** What a server says after a login, without the password exchange. */
-export const greeting = (status: Map<string, string>, cancelKey: Buffer) =>
+export const encodeGreeting = (
+  status: Map<string, string>,
+  cancelKey: Buffer,
+) =>
   Buffer.concat([
-    message('R', Buffer.alloc(4)),
+    encodeMessage('R', Buffer.alloc(4)),
     ...[...status].map(([name, value]) =>
-      message('S', Buffer.from(`${name}\0${value}\0`)),
+      encodeMessage('S', Buffer.from(`${name}\0${value}\0`)),
     ),
-    message('K', cancelKey),
+    encodeMessage('K', cancelKey),
     READY_AND_IDLE,
   ]);
 
-export function fatalError(sqlState: string, text: string): Buffer {
+export function encodeFatalError(sqlState: string, text: string): Buffer {
   const fields = ['SFATAL', 'VFATAL', `C${sqlState}`, `M${text}`];
-  return message('E', Buffer.from(`${fields.join('\0')}\0\0`));
+  return encodeMessage('E', Buffer.from(`${fields.join('\0')}\0\0`));
 }

@@ -42,7 +42,7 @@ export function takeTurnsAtMigrations(
         if (batch !== null && (await isUpToDate(migrator, config))) {
           return [batch, []];
         }
-        const lockTable = lockTableOf(knex, config);
+        const lockTable = nameLockTable(knex, config);
         return inTurn(() => latest(config), lockTable, options);
       };
       return migrator;
@@ -75,7 +75,7 @@ async function lastBatch(
   knex: Knex,
   config?: Knex.MigratorConfig,
 ): Promise<number | null> {
-  const { schemaName, tableName } = settingsOf(knex, config);
+  const { schemaName, tableName } = mergeSettings(knex, config);
   const { 1: answer } = await knex.raw<{
     1: { rows: { batch: number | null }[] };
   }>(
@@ -141,14 +141,14 @@ async function inTurn(
 const isLocked = (error: unknown): error is Error =>
   error instanceof Error && error.name === 'MigrationLocked';
 
-function settingsOf(knex: Knex, config?: Knex.MigratorConfig) {
+function mergeSettings(knex: Knex, config?: Knex.MigratorConfig) {
   const { migrations } = getPgClient(knex).config;
   return { tableName: 'knex_migrations', ...migrations, ...config };
 }
 
-function lockTableOf(knex: Knex, config?: Knex.MigratorConfig): string {
+function nameLockTable(knex: Knex, config?: Knex.MigratorConfig): string {
   const { searchPath } = getPgClient(knex).config;
-  const { schemaName, tableName } = settingsOf(knex, config);
+  const { schemaName, tableName } = mergeSettings(knex, config);
   return path(schemaName ?? [searchPath].flat()[0], `${tableName}_lock`);
 }
 

@@ -4,7 +4,7 @@ import type { JsonValue } from '@backstage/types';
 import type { Knex } from 'knex';
 import { createdObjects, inspected, isClosed, overhear } from './inspect';
 import type { Row } from './rows';
-import { filledIn, Side, Sides, startService } from './sides';
+import { needFilled, Side, Sides, startService } from './sides';
 
 const DEFAULT_PLUGIN = 'catalog';
 
@@ -32,7 +32,7 @@ export async function observe(
   sides: Sides,
 ): Promise<Observation> {
   for (const [database, sql] of row.before ?? []) {
-    await sides.query(filledIn(sql, side), [], database);
+    await sides.query(needFilled(sql, side), [], database);
   }
   // Where Knex repeats the errors of the stock side.
   const { log } = console;
@@ -91,7 +91,7 @@ async function mend(
   sides: Sides,
   made: Knex[],
 ): Promise<void> {
-  for (const sql of statements) await sides.query(filledIn(sql, side));
+  for (const sql of statements) await sides.query(needFilled(sql, side));
   await database.getClient().then(
     knex => made.push(knex),
     () => {},

@@ -125,7 +125,7 @@ async function reset(query: Emulator['query'], users: string[]) {
 }
 
 /** Replaces {placeholders} in every string. */
-export function filledIn<T extends JsonValue>(value: T, side: Side): T {
+export function needFilled<T extends JsonValue>(value: T, side: Side): T {
   const text = JSON.stringify(value).replace(
     /\{(host|port|user|login|tls)\}/g,
     (_, key: string) => side.values[key],
@@ -160,7 +160,7 @@ const startOurs: Side['start'] = (rootConfig, lifecycle) => {
 export function startService(side: Side, database: JsonObject) {
   const onShutdown: (() => void | Promise<void>)[] = [];
   const backend = {
-    database: merge({}, side.base, filledIn(database, side)),
+    database: merge({}, side.base, needFilled(database, side)),
   };
   return {
     forPlugin: (pluginId: string) =>

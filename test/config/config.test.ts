@@ -7,7 +7,7 @@ import {
   ENV,
   type Env,
   readBlock,
-  refusalOf,
+  catchRefusal,
 } from '../support/appConfig';
 
 const KEY = 'backend.database.lakebase';
@@ -129,7 +129,7 @@ describe('the block', () => {
       [`${KEY}.connectTimeout`, 'minuts'],
     ],
   ])('refuses the misspelt key %s with its path', (_, block, names) => {
-    const message = refusalOf(() => readBlock(block));
+    const message = catchRefusal(() => readBlock(block));
     for (const name of names) expect(message).toContain(name);
   });
 
@@ -143,11 +143,11 @@ describe('the block', () => {
     [`${KEY}.adminDatabase`, { adminDatabase: '' }],
     [`${KEY}.connectTimeout`, { connectTimeout: 60 }],
   ])('refuses a wrong value of %s', (key, block) => {
-    expect(refusalOf(() => readBlock(block))).toContain(key);
+    expect(catchRefusal(() => readBlock(block))).toContain(key);
   });
 
   it('names all that is wrong at once', () => {
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       readBlock({ endpoint: 5, workspace: { hots: 'x' } }),
     );
     expect(message).toContain(`${KEY}.endpoint`);
@@ -161,7 +161,7 @@ describe('the endpoint', () => {
   });
 
   it('is asked for when it is missing', () => {
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: ' ' }),
     );
     expect(message).toContain(`${KEY}.endpoint is missing`);
@@ -180,11 +180,13 @@ describe('the endpoint', () => {
     `projects/${'p'.repeat(64)}/branches/b/endpoints/e`,
     'ep-example.database.us-east-1.cloud.databricks.com',
   ])('%s is refused', endpoint => {
-    const inBlock = refusalOf(() => readBlock({ endpoint }));
+    const inBlock = catchRefusal(() => readBlock({ endpoint }));
     expect(inBlock).toContain(`${KEY}.endpoint is not`);
     expect(inBlock).toContain('projects/P/branches/B/endpoints/E');
     expect(
-      refusalOf(() => readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: endpoint })),
+      catchRefusal(() =>
+        readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: endpoint }),
+      ),
     ).toContain('LAKEBASE_ENDPOINT is not');
   });
 });
@@ -213,10 +215,10 @@ describe('the workspace host', () => {
     'http://[::2]',
     'ftp://dbc-1234.cloud.databricks.com',
   ])('%s is refused: a secret would go there in clear', host => {
-    const message = refusalOf(() => readBlock({ workspace: { host } }));
+    const message = catchRefusal(() => readBlock({ workspace: { host } }));
     expect(message).toContain(`${KEY}.workspace.host must start with https://`);
     expect(
-      refusalOf(() => readBlock({}, { ...ENV, DATABRICKS_HOST: host })),
+      catchRefusal(() => readBlock({}, { ...ENV, DATABRICKS_HOST: host })),
     ).toContain('DATABRICKS_HOST must start with https://');
   });
 
@@ -226,13 +228,13 @@ describe('the workspace host', () => {
     'https://',
     'https://dbc 1234',
   ])('%s is refused as no URL of a workspace', host => {
-    expect(refusalOf(() => readBlock({ workspace: { host } }))).toContain(
+    expect(catchRefusal(() => readBlock({ workspace: { host } }))).toContain(
       `${KEY}.workspace.host is not the URL of a workspace`,
     );
   });
 
   it('is asked for when it is missing', () => {
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       readBlock({}, { ...ENV, DATABRICKS_HOST: undefined }),
     );
     expect(message).toContain(`${KEY}.workspace.host is missing`);
@@ -277,7 +279,7 @@ describe('the identity', () => {
       { ...ENV, DATABRICKS_CLIENT_ID: undefined },
     ],
   ])('lacks the %s in %s', (missing, _, workspace, env) => {
-    const message = refusalOf(() => readBlock({ workspace }, env));
+    const message = catchRefusal(() => readBlock({ workspace }, env));
     expect(message).toContain(`${missing} is missing`);
   });
 
@@ -354,7 +356,7 @@ describe('a duration', () => {
       ['maxConnectionAge', { maxConnectionAge: value }],
       ['credential.lifetime', { credential: { lifetime: value } }],
     ] as const) {
-      const message = refusalOf(() => readBlock(block));
+      const message = catchRefusal(() => readBlock(block));
       expect(message).toContain(`${KEY}.${key}`);
       expect(message).toContain("not a duration, such as '30s'");
     }
@@ -364,7 +366,7 @@ describe('a duration', () => {
     'of %s is no time to wait',
     value => {
       for (const key of ['connectTimeout', 'maxConnectionAge']) {
-        expect(refusalOf(() => readBlock({ [key]: value }))).toContain(
+        expect(catchRefusal(() => readBlock({ [key]: value }))).toContain(
           `${KEY}.${key}: must be from 1 second to 24 hours`,
         );
       }
@@ -383,7 +385,7 @@ describe('the life of a credential', () => {
   });
 
   it.each(['299s', '3601s', '1d', '300500ms'])('may not be %s', lifetime => {
-    const message = refusalOf(() => readBlock({ credential: { lifetime } }));
+    const message = catchRefusal(() => readBlock({ credential: { lifetime } }));
     expect(message).toContain(`${KEY}.credential.lifetime: must be`);
     expect(message).toContain('from 5 minutes to 1 hour');
   });

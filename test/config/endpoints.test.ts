@@ -1,5 +1,5 @@
 import type { JsonObject } from '@backstage/types';
-import { checkAtStart, ENV, refusalOf } from '../support/appConfig';
+import { checkAtStart, ENV, catchRefusal } from '../support/appConfig';
 
 const OTHER = 'projects/other/branches/main/endpoints/primary';
 
@@ -103,7 +103,7 @@ describe('the endpoints of a configuration', () => {
     [{ workspace: { host: 'http://x.com' } }, 'workspace.host must start with'],
     [{ workspace: { clientId: 'x' } }, 'workspace.clientSecret is missing'],
   ])('name the key of the plugin when it says %j', (own, message) => {
-    expect(refusalOf(() => checkAtStart(ofPlugin(own)))).toContain(
+    expect(catchRefusal(() => checkAtStart(ofPlugin(own)))).toContain(
       `backend.database.plugin.catalog.lakebase.${message}`,
     );
   });

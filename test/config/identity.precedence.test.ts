@@ -4,7 +4,7 @@ import {
   checkAtStart,
   type Env,
   readBlock,
-  refusalOf,
+  catchRefusal,
   temporaryFiles,
 } from '../support/appConfig';
 
@@ -25,7 +25,7 @@ const read = (workspace: JsonObject, env: Env = {}) =>
   readBlock({ workspace }, { LAKEBASE_ENDPOINT, ...env }).readWorkspace();
 
 const refusal = (workspace: JsonObject, env: Env = {}) =>
-  refusalOf(() => read(workspace, env));
+  catchRefusal(() => read(workspace, env));
 
 const client = { clientId: 'block-id', clientSecret: `${CANARY}-block` };
 const ENV_CLIENT = {
@@ -234,7 +234,7 @@ describe('a change while the process runs', () => {
     ['another client', client, { ...client, clientId: 'other' }],
     ['another source', { token: 'dapi' }, { authType: 'databricks-cli' }],
   ])('to %s asks for a restart', (_, from, to) => {
-    expect(refusalOf(change(from, to))).toContain('Restart to follow');
+    expect(catchRefusal(change(from, to))).toContain('Restart to follow');
   });
 
   it('to an id token of the same client is followed', () => {

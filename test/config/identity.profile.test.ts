@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readDatabricksProfile } from '../../src/config/databricksProfile';
-import { CANARY, refusalOf, temporaryFiles } from '../support/appConfig';
+import { CANARY, catchRefusal, temporaryFiles } from '../support/appConfig';
 
 const files = temporaryFiles();
 
@@ -55,7 +55,7 @@ describe('the file of profiles', () => {
     const file = files.file('cfg', text);
     const env = { DATABRICKS_CONFIG_FILE: file };
 
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       readDatabricksProfile(env, name ? { name, key: 'KEY' } : undefined),
     );
 
@@ -71,7 +71,7 @@ describe('the file of profiles', () => {
     const env = { DATABRICKS_CONFIG_FILE: file };
 
     expect(readDatabricksProfile(env, undefined)).toBeUndefined();
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       readDatabricksProfile(env, { name: 'p', key: 'KEY' }),
     );
     expect(message).toContain(`KEY names the profile 'p', but ${file}`);
@@ -92,7 +92,7 @@ describe('the file of profiles', () => {
     const folder = files.folder();
     const env = { DATABRICKS_CONFIG_FILE: folder };
 
-    const message = refusalOf(() => readDatabricksProfile(env, undefined));
+    const message = catchRefusal(() => readDatabricksProfile(env, undefined));
 
     expect(message).toContain(folder);
     expect(message).toContain('EISDIR');

@@ -3,7 +3,7 @@ import {
   CANARY,
   type Env,
   readBlock,
-  refusalOf,
+  catchRefusal,
   temporaryFiles,
 } from '../support/appConfig';
 
@@ -24,7 +24,7 @@ const read = (workspace: JsonObject, env: Env = {}) =>
   readBlock({ workspace }, { LAKEBASE_ENDPOINT, ...env }).readWorkspace();
 
 const refusal = (workspace: JsonObject, env: Env = {}) =>
-  refusalOf(() => read(workspace, env));
+  catchRefusal(() => read(workspace, env));
 
 const client = { clientId: 'block-id', clientSecret: `${CANARY}-block` };
 const ENV_CLIENT = {

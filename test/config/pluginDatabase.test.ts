@@ -1,6 +1,6 @@
 import type { JsonObject } from '@backstage/types';
 import { toAdminDatabase } from '../../src/config/pluginDatabase';
-import { CANARY, checkAtStart, refusalOf } from '../support/appConfig';
+import { CANARY, checkAtStart, catchRefusal } from '../support/appConfig';
 
 const read = (database: JsonObject, pluginId = 'catalog') =>
   checkAtStart(database).forPlugin(pluginId)!.database;
@@ -76,7 +76,7 @@ describe('a connection', () => {
   it('does not do without verified TLS there either', () => {
     const lakebase = { connection: { host: 'ep.example.com', ssl: false } };
 
-    expect(refusalOf(() => read({ lakebase }))).toContain(
+    expect(catchRefusal(() => read({ lakebase }))).toContain(
       'backend.database.lakebase.connection.ssl',
     );
   });
@@ -100,7 +100,7 @@ describe('a connection', () => {
   });
 
   it.each([0, 65_536, 5432.5, 'many'])('may not have port %s', port => {
-    expect(refusalOf(() => read({ connection: { port } }))).toContain(
+    expect(catchRefusal(() => read({ connection: { port } }))).toContain(
       'backend.database.connection.port must be a number from 1 to 65535',
     );
   });
@@ -109,11 +109,11 @@ describe('a connection', () => {
     ['unreadable', `postgresql://me:${CANARY}@base:many/main`],
     ['without its CA', 'postgresql://base/main?sslrootcert=/no/ca'],
   ])('string that is %s is refused with its key', (_, connection) => {
-    expect(refusalOf(() => read({ connection }))).toContain(
+    expect(catchRefusal(() => read({ connection }))).toContain(
       'backend.database.connection',
     );
     const plugin = { catalog: { connection } };
-    expect(refusalOf(() => read({ plugin }))).toContain(
+    expect(catchRefusal(() => read({ plugin }))).toContain(
       'backend.database.plugin.catalog.connection',
     );
   });
@@ -130,7 +130,7 @@ describe('values of a wrong type', () => {
     [{ knexConfig: { pool: { max: '20' } } }, 'knexConfig.pool.max must not'],
   ])('are refused at start with their key', (database, reason) => {
     const plugin = { search: database };
-    expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+    expect(catchRefusal(() => checkAtStart({ plugin }))).toContain(
       reason.startsWith('connection')
         ? `backend.database.plugin.search.${reason}`
         : `backend.database.${reason}`,
@@ -160,12 +160,12 @@ describe('another way to log in beside the block', () => {
       'connection.connectionString',
     ],
   ])('is refused at start: %s', (_, connection, reason) => {
-    const base = refusalOf(() => checkAtStart({ connection }));
+    const base = catchRefusal(() => checkAtStart({ connection }));
     expect(base).toContain(`backend.database.${reason}`);
     expect(base).toContain('emove');
 
     const plugin = { search: { connection } };
-    expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+    expect(catchRefusal(() => checkAtStart({ plugin }))).toContain(
       `backend.database.plugin.search.${reason}`,
     );
   });
@@ -236,7 +236,7 @@ describe('with one schema per plugin', () => {
   it('a name longer than Postgres keeps is refused', () => {
     const schemaPrefix = 'x'.repeat(56);
     expect(read({ ...schemaMode, schemaPrefix }).ensureSchema).toHaveLength(63);
-    const message = refusalOf(() =>
+    const message = catchRefusal(() =>
       read({ ...schemaMode, schemaPrefix }, 'catalogs'),
     );
     expect(message).toContain(`'${schemaPrefix}catalogs'`);
@@ -246,9 +246,9 @@ describe('with one schema per plugin', () => {
   it.each(['my-', '1st', 'é', 'a b', '"x'])(
     'the prefix %s is refused',
     schemaPrefix => {
-      expect(refusalOf(() => read({ ...schemaMode, schemaPrefix }))).toContain(
-        'backend.database.schemaPrefix',
-      );
+      expect(
+        catchRefusal(() => read({ ...schemaMode, schemaPrefix })),
+      ).toContain('backend.database.schemaPrefix');
     },
   );
 });
@@ -364,7 +364,7 @@ describe('at start', () => {
 
   it('a shared setting in the block of a plugin is refused', () => {
     const plugin = { catalog: { lakebase: { connectTimeout: '5s' } } };
-    expect(refusalOf(() => checkAtStart({ plugin }))).toBe(
+    expect(catchRefusal(() => checkAtStart({ plugin }))).toBe(
       'Invalid configuration. backend.database.plugin.catalog.lakebase: ' +
         'connectTimeout can be set for all plugins only, under ' +
         'backend.database.lakebase',
@@ -375,7 +375,7 @@ describe('at start', () => {
     '%j as the block of a plugin is refused',
     own => {
       const plugin = { catalog: { lakebase: own } };
-      expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+      expect(catchRefusal(() => checkAtStart({ plugin }))).toContain(
         'backend.database.plugin.catalog.lakebase: Invalid input: expected object',
       );
     },

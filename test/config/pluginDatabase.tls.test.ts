@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@backstage/types';
-import { checkAtStart, refusalOf } from '../support/appConfig';
+import { checkAtStart, catchRefusal } from '../support/appConfig';
 
 const HOST = 'ep-example.database.us-east-1.cloud.databricks.com';
 
@@ -48,14 +48,14 @@ describe.each(UNVERIFIED)(
   (_, connectionTo) => {
     it('is refused, with what to do instead', () => {
       const connection = connectionTo(HOST);
-      const message = refusalOf(() => read({ connection }));
+      const message = catchRefusal(() => read({ connection }));
       expect(message).toContain('backend.database.connection turns off TLS');
       expect(message).toContain('backend.database.connection.ssl.ca');
     });
 
     it('is refused at start for a single plugin', () => {
       const plugin = { search: { connection: connectionTo(HOST) } };
-      expect(refusalOf(() => checkAtStart({ plugin }))).toContain(
+      expect(catchRefusal(() => checkAtStart({ plugin }))).toContain(
         'backend.database.plugin.search.connection turns off TLS',
       );
     });
@@ -73,7 +73,7 @@ describe.each(UNVERIFIED)(
         connection: connectionTo('127.0.0.1'),
         plugin: { catalog: { connection: { host: HOST } } },
       };
-      expect(refusalOf(() => checkAtStart(database))).toContain(
+      expect(catchRefusal(() => checkAtStart(database))).toContain(
         'backend.database.connection turns off TLS',
       );
     });
@@ -83,13 +83,13 @@ describe.each(UNVERIFIED)(
 describe('an unverified connection', () => {
   it('of all plugins is refused at start, before the first one asks for it', () => {
     const connection = { host: HOST, ssl: false };
-    expect(refusalOf(() => checkAtStart({ connection }))).toContain(
+    expect(catchRefusal(() => checkAtStart({ connection }))).toContain(
       'backend.database.connection turns off TLS',
     );
   });
 
   it('is refused to an endpoint whose host is looked up', () => {
-    expect(refusalOf(() => read({ connection: { ssl: false } }))).toContain(
+    expect(catchRefusal(() => read({ connection: { ssl: false } }))).toContain(
       'backend.database.connection turns off TLS',
     );
   });
@@ -105,7 +105,7 @@ describe('a setting of TLS that says neither', () => {
     ],
     ['?ssl=require', 'postgresql://localhost/?ssl=require'],
   ])('is refused even to this machine: %s', (_, connection) => {
-    expect(refusalOf(() => read({ connection }))).toContain(
+    expect(catchRefusal(() => read({ connection }))).toContain(
       'backend.database.connection.ssl must be true',
     );
   });
@@ -183,7 +183,7 @@ describe('a connection string with a CA file', () => {
     'is refused when libpq would not compare the name of the server (%s)',
     mode => {
       const connection = `postgresql://${HOST}/?uselibpqcompat=true&sslmode=${mode}&sslrootcert=${file}`;
-      expect(refusalOf(() => read({ connection }))).toContain(
+      expect(catchRefusal(() => read({ connection }))).toContain(
         'backend.database.connection turns off TLS or its verification',
       );
     },
@@ -207,7 +207,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED=0', () => {
       local,
     ],
   ])('is refused with %s', (_, database, env) => {
-    const message = refusalOf(() => checkAtStart(database, env));
+    const message = catchRefusal(() => checkAtStart(database, env));
     expect(message).toContain('NODE_TLS_REJECT_UNAUTHORIZED=0');
     expect(message).toContain('NODE_EXTRA_CA_CERTS');
   });

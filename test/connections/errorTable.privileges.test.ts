@@ -10,7 +10,7 @@ const DATABASE = 'databricks_postgres';
 const OWNER = 'backstage_owner';
 const schemaMode = { pluginDivisionMode: 'schema' };
 
-const loginOf = ({ servicePrincipal }: Emulator) =>
+const quoteLogin = ({ servicePrincipal }: Emulator) =>
   `"${servicePrincipal.clientId}"`;
 
 /** What the operator reads of work that is refused. */
@@ -29,7 +29,7 @@ async function adviceFrom(
 
 /** What somebody else than the login has made. */
 async function othersTables(emulator: Emulator) {
-  const login = loginOf(emulator);
+  const login = quoteLogin(emulator);
   await emulator.createRole(OWNER);
   await emulator.query(
     `create schema catalog authorization ${OWNER};
@@ -80,7 +80,7 @@ describe('a right that is missing while connecting is told at once', () => {
   ])('%s', async (refusal, settings, take, cause, cure) => {
     const emulator = await start.emulator();
     await emulator.createRole(OWNER);
-    await emulator.query(take(loginOf(emulator)));
+    await emulator.query(take(quoteLogin(emulator)));
     const lakebase = start.lakebase(emulator, settings);
 
     const said = await adviceFrom(emulator, lakebase.getClient('catalog'));

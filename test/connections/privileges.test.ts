@@ -20,12 +20,12 @@ const MODES: [mode: string, settings: JsonObject, database: string][] = [
   ['schema', inSchemas, DATABASE],
 ];
 
-const loginOf = (emulator: Emulator) =>
+const quoteLogin = (emulator: Emulator) =>
   quoted(emulator.servicePrincipal.clientId);
 
 /** Everybody else: a developer, a role that owns, and who is in both. */
 async function createRoles(emulator: Emulator) {
-  const login = loginOf(emulator);
+  const login = quoteLogin(emulator);
   for (const name of [DEVELOPER, ADMIN, OWNER]) await emulator.createRole(name);
   await emulator.query(
     `alter role ${owner} nologin createdb;
@@ -57,7 +57,7 @@ const migrate = (knex: Knex, ...steps: Migration[]) =>
     },
   });
 
-const failureOf = async (work: PromiseLike<unknown>): Promise<Error> => {
+const catchFailure = async (work: PromiseLike<unknown>): Promise<Error> => {
   try {
     await work;
   } catch (error) {
@@ -111,10 +111,10 @@ describe('a right that is missing while connecting', () => {
     async (_, settings, take) => {
       const emulator = await start.emulator();
       await createRoles(emulator);
-      await emulator.query(take(loginOf(emulator)));
+      await emulator.query(take(quoteLogin(emulator)));
       const lakebase = start.lakebase(emulator, settings);
 
-      const failure = await failureOf(lakebase.getClient('catalog'));
+      const failure = await catchFailure(lakebase.getClient('catalog'));
       await paste(emulator, failure);
 
       expect(failure).toMatchObject({ code: 'grant-missing' });
@@ -127,7 +127,7 @@ describe('a right that is missing while connecting', () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator, asOwner);
 
-    const failure = await failureOf(lakebase.getClient('catalog'));
+    const failure = await catchFailure(lakebase.getClient('catalog'));
     await paste(emulator, failure);
     // So that the emulator takes it away again.
     await emulator.query(
@@ -140,7 +140,7 @@ describe('a right that is missing while connecting', () => {
 
 /** A plugin's schema that a developer has filled. */
 async function developersCatalog(emulator: Emulator) {
-  const login = loginOf(emulator);
+  const login = quoteLogin(emulator);
   await createRoles(emulator);
   await emulator.query(
     `create schema catalog authorization ${quoted(DEVELOPER)};
@@ -191,11 +191,11 @@ describe('a right that a plugin misses later', () => {
     const knex = await developersCatalog(emulator);
     if (taken) {
       await emulator.query(
-        `revoke ${taken} from public, ${loginOf(emulator)}, ${owner}`,
+        `revoke ${taken} from public, ${quoteLogin(emulator)}, ${owner}`,
       );
     }
 
-    const failure = await failureOf(knex.raw(sql));
+    const failure = await catchFailure(knex.raw(sql));
     await paste(emulator, failure, as);
 
     await knex.raw(sql);
@@ -205,7 +205,7 @@ describe('a right that a plugin misses later', () => {
     const emulator = await start.emulator();
     const knex = await developersCatalog(emulator);
 
-    await paste(emulator, await failureOf(knex('entities')), DEVELOPER);
+    await paste(emulator, await catchFailure(knex('entities')), DEVELOPER);
     await emulator.query(
       `set role ${quoted(DEVELOPER)};
        create table catalog.later (id serial, name text)`,
@@ -223,7 +223,7 @@ describe('a right that a plugin misses later', () => {
     const knex = await developersCatalog(emulator);
     const name = 'must be owner of table spoof';
 
-    const failure = await failureOf(knex('entities').insert({ name }));
+    const failure = await catchFailure(knex('entities').insert({ name }));
 
     expect(failure).toBeInstanceOf(DatabaseError);
     expect(failure).toMatchObject({ code: '42501', routine: 'aclcheck_error' });
@@ -241,7 +241,7 @@ describe('a right that a plugin misses later', () => {
     const emulator = await start.emulator();
     const knex = await developersCatalog(emulator);
 
-    const failure = await failureOf(knex.raw(sql));
+    const failure = await catchFailure(knex.raw(sql));
 
     expect(failure).toMatchObject({ code });
     expect(cureIn(failure)).toBeUndefined();
@@ -281,7 +281,7 @@ describe('a right that a plugin misses later', () => {
     const emulator = await start.emulator();
     const knex = await developersCatalog(emulator);
 
-    const failure = await failureOf(work(knex));
+    const failure = await catchFailure(work(knex));
     await paste(emulator, failure, ADMIN);
 
     expect(failure.message.match(/REASSIGN OWNED/g)).toHaveLength(1);
@@ -424,7 +424,7 @@ describe.each(MODES)('a role without CREATE, one %s per plugin', (...row) => {
 
   /** What somebody else has made for the plugin. */
   async function prepare(emulator: Emulator, sql: string) {
-    const login = loginOf(emulator);
+    const login = quoteLogin(emulator);
     const developer = quoted(DEVELOPER);
     await createRoles(emulator);
     await emulator.query(
@@ -454,7 +454,7 @@ describe.each(MODES)('a role without CREATE, one %s per plugin', (...row) => {
 
   it('reads and writes tables with skipMigrations and plain grants', async () => {
     const emulator = await start.emulator();
-    const login = loginOf(emulator);
+    const login = quoteLogin(emulator);
     await prepare(
       emulator,
       `create table ${schema}.entities (id serial primary key, name text);

@@ -4,12 +4,12 @@ import { type AddressInfo, createServer } from 'node:net';
 import { stringifyError } from '@backstage/errors';
 import type { JsonObject } from '@backstage/types';
 import type { Emulator, Fault, Route } from '../../emulator';
-import { checkAtStart, refusalOf } from '../support/appConfig';
+import { checkAtStart, catchRefusal } from '../support/appConfig';
 import { SECOND } from '../../testbed/durations';
 import { FakeClock } from '../../testbed/fakeClock';
 import { cureAfter } from '../support/cureAfter';
 import { lakebaseTests } from '../support/lakebase';
-import { failureOf, workspaceOf } from '../support/workspaces';
+import { catchFailure, createWorkspace } from '../support/workspaces';
 
 const start = lakebaseTests();
 
@@ -45,7 +45,7 @@ async function adviceFrom(
     await lakebase.logged(/^Minting .* fails/);
     await clock.advance(waitsMs);
   }
-  const error = await failureOf(client, [
+  const error = await catchFailure(client, [
     emulator.servicePrincipal.clientSecret,
     'eyJ',
     SAID,
@@ -142,10 +142,10 @@ describe('a refusal that only people can cure is told after one attempt', () => 
 describe('a token of the wrong kind is told before anything is sent', () => {
   it('a database credential as DATABRICKS_TOKEN', async () => {
     const emulator = await start.emulator();
-    const { token } = await workspaceOf(emulator).mintCredential();
+    const { token } = await createWorkspace(emulator).mintCredential();
     const env = { DATABRICKS_TOKEN: token, DATABRICKS_CLIENT_ID: '' };
 
-    const said = refusalOf(() => checkAtStart({}, env));
+    const said = catchRefusal(() => checkAtStart({}, env));
 
     const cause = 'DATABRICKS_TOKEN is not a personal access token';
     expect(cureAfter(cause, said)).toMatch(/^Remove it, and such a script/);
@@ -157,7 +157,7 @@ describe('a token of the wrong kind is told before anything is sent', () => {
     const password = 'dapi0canary';
     const connection = { password };
 
-    const said = refusalOf(() =>
+    const said = catchRefusal(() =>
       start.lakebase(emulator, { ...inSchemas(), connection }),
     );
 

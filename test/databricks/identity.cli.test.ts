@@ -5,7 +5,7 @@ import { decodeJwt } from 'jose';
 import type { Emulator } from '../../emulator';
 import { type Env, temporaryFiles } from '../support/appConfig';
 import { startTestEmulator } from '../support/emulator';
-import { failureOf, workspaceBy } from '../support/workspaces';
+import { catchFailure, createWorkspaceBy } from '../support/workspaces';
 
 const HOUR = 3_600_000;
 const USER = 'jane@example.com';
@@ -54,7 +54,7 @@ const workspaceWith = (
   block: JsonObject = {},
   env: Env = {},
 ) =>
-  workspaceBy(
+  createWorkspaceBy(
     emulator,
     { authType: 'databricks-cli', ...block },
     { DATABRICKS_CLI_PATH: command, ...env },
@@ -62,7 +62,7 @@ const workspaceWith = (
 
 /** What a mint with such a CLI fails with. */
 const failureWith = (command: string) =>
-  failureOf(workspaceWith(command).mintCredential(), [CANARY]);
+  catchFailure(workspaceWith(command).mintCredential(), [CANARY]);
 
 describe('the Databricks CLI', () => {
   it('is asked for a token of the user who is logged in to the host', async () => {
@@ -99,8 +99,8 @@ describe('the Databricks CLI', () => {
     const { command, runs } = telling(answer(1));
     const workspace = workspaceWith(command);
 
-    await failureOf(workspace.mintCredential(), [CANARY]);
-    await failureOf(workspace.mintCredential(), [CANARY]);
+    await catchFailure(workspace.mintCredential(), [CANARY]);
+    await catchFailure(workspace.mintCredential(), [CANARY]);
 
     expect(runs()).toHaveLength(2);
   });
@@ -188,7 +188,7 @@ describe('the Databricks CLI', () => {
        require('node:fs').writeFileSync(__filename + '.pid', '' + process.pid)`,
     );
     const workspace = workspaceWith(command);
-    const failure = failureOf(workspace.mintCredential(), []);
+    const failure = catchFailure(workspace.mintCredential(), []);
     await eventually(() => existsSync(`${command}.pid`));
 
     workspace.stop();

@@ -6,7 +6,11 @@ import type { Workspace } from '../../src/databricks/workspace';
 import { type Env, temporaryFiles } from '../support/appConfig';
 import { startTestEmulator } from '../support/emulator';
 import { json, ScriptedServer } from '../support/scriptedServer';
-import { failureOf, fakeOnly, workspaceBy } from '../support/workspaces';
+import {
+  catchFailure,
+  fakeOnly,
+  createWorkspaceBy,
+} from '../support/workspaces';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -66,7 +70,7 @@ const idToken = (
 
 describe('a file with an id token', () => {
   const workspaceWith = (oidcTokenFile: string, rest: JsonObject = {}) =>
-    workspaceBy(emulator, { oidcTokenFile, clientId, ...rest });
+    createWorkspaceBy(emulator, { oidcTokenFile, clientId, ...rest });
   const fileWith = (content: string) => files.file('token', content);
 
   it('is exchanged for a token of the service principal', async () => {
@@ -80,7 +84,7 @@ describe('a file with an id token', () => {
 
   it('is exchanged for one of the user, by a policy of the account', async () => {
     const file = fileWith(await idToken({ subject: USER }));
-    const workspace = workspaceBy(emulator, { oidcTokenFile: file });
+    const workspace = createWorkspaceBy(emulator, { oidcTokenFile: file });
 
     await expect(mintedBy(workspace)).resolves.toBe(USER);
   });
@@ -126,7 +130,7 @@ describe('a file with an id token', () => {
       const token = await idToken(options);
       const workspace = workspaceWith(fileWith(token));
 
-      const error = await failureOf(workspace.mintCredential(), [
+      const error = await catchFailure(workspace.mintCredential(), [
         token,
         token.split('.')[2],
       ]);
@@ -147,7 +151,7 @@ describe('a file with an id token', () => {
     const file = fileWith(await idToken());
     const other = { clientId: '11111111-2222-3333-4444-555555555555' };
 
-    const error = await failureOf(
+    const error = await catchFailure(
       workspaceWith(file, other).mintCredential(),
       [],
     );
@@ -162,7 +166,7 @@ describe('a file with an id token', () => {
   ])('is told by name when it %s', async (_, path, problem) => {
     const file = path();
 
-    const error = await failureOf(workspaceWith(file).mintCredential(), []);
+    const error = await catchFailure(workspaceWith(file).mintCredential(), []);
 
     expect(error).toMatchObject({ code: 'client-refused', permanent: true });
     for (const part of [`${KEY}.oidcTokenFile`, file, problem])
@@ -173,7 +177,7 @@ describe('a file with an id token', () => {
   it('is told to be no id token when it holds something else', async () => {
     const file = fileWith('canary-0123456789');
 
-    const error = await failureOf(workspaceWith(file).mintCredential(), [
+    const error = await catchFailure(workspaceWith(file).mintCredential(), [
       'canary',
     ]);
 
@@ -186,16 +190,20 @@ describe('a variable with an id token', () => {
     const env = { MINE: await idToken() };
     const block = { oidcTokenEnv: 'MINE', clientId };
 
-    await expect(mintedBy(workspaceBy(emulator, block, env))).resolves.toBe(
-      clientId,
-    );
+    await expect(
+      mintedBy(createWorkspaceBy(emulator, block, env)),
+    ).resolves.toBe(clientId);
   });
 
   it('leads to the policy when it is refused', async () => {
     const env = { MINE: await idToken({ audience: 'somebody' }) };
-    const workspace = workspaceBy(emulator, { oidcTokenEnv: 'MINE' }, env);
+    const workspace = createWorkspaceBy(
+      emulator,
+      { oidcTokenEnv: 'MINE' },
+      env,
+    );
 
-    const error = await failureOf(workspace.mintCredential(), [env.MINE]);
+    const error = await catchFailure(workspace.mintCredential(), [env.MINE]);
 
     expect(error.message).toContain('id token of MINE');
     expect(error.message).toContain('clientId');
@@ -204,7 +212,7 @@ describe('a variable with an id token', () => {
 
 describe('a job of GitHub Actions', () => {
   const github = (env: Env = {}, block: JsonObject = {}) =>
-    workspaceBy(
+    createWorkspaceBy(
       emulator,
       { authType: 'github-oidc', clientId, ...block },
       {
@@ -238,7 +246,7 @@ describe('a job of GitHub Actions', () => {
   it('leads to the permission of the job when GitHub refuses', async () => {
     const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'canary-wrong' };
 
-    const error = await failureOf(github(env).mintCredential(), ['canary']);
+    const error = await catchFailure(github(env).mintCredential(), ['canary']);
 
     expect(error).toMatchObject({ code: 'client-refused', permanent: true });
     expect(error.message).toContain('GitHub refused');
@@ -254,7 +262,7 @@ describe('a job of GitHub Actions', () => {
       body: '',
     });
 
-    const error = await failureOf(github().mintCredential(), []);
+    const error = await catchFailure(github().mintCredential(), []);
 
     expect(error.code).toBe('workspace-redirected');
     expect(error.message).toContain('ACTIONS_ID_TOKEN_REQUEST_URL');

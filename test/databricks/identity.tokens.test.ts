@@ -6,7 +6,11 @@ import type { Workspace } from '../../src/databricks/workspace';
 import { LakebaseError } from '../../src/errors';
 import { temporaryFiles } from '../support/appConfig';
 import { startTestEmulator } from '../support/emulator';
-import { failureOf, fakeOnly, workspaceBy } from '../support/workspaces';
+import {
+  catchFailure,
+  fakeOnly,
+  createWorkspaceBy,
+} from '../support/workspaces';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -49,7 +53,7 @@ describe('a personal access token', () => {
     emulator.controlPlane.createPersonalAccessToken(userName);
 
   it('is presented as it is, without an exchange', async () => {
-    const workspace = workspaceBy(emulator, { token: patOf(USER) });
+    const workspace = createWorkspaceBy(emulator, { token: patOf(USER) });
 
     await expect(mintedBy(workspace)).resolves.toBe(USER);
     expect(made()).toEqual(['credentials 200']);
@@ -64,7 +68,7 @@ describe('a personal access token', () => {
       `[DEFAULT]\nhost = ${emulator.controlPlane.url}\ntoken = ${token}\n`;
     const file = files.file('cfg', profile(patOf(USER)));
     const env = { DATABRICKS_CONFIG_FILE: file };
-    const workspace = workspaceBy(emulator, {}, env);
+    const workspace = createWorkspaceBy(emulator, {}, env);
     await workspace.mintCredential();
 
     when();
@@ -75,11 +79,11 @@ describe('a personal access token', () => {
 
   it('that was revoked is told to be wrong or expired, and not sent again', async () => {
     const token = patOf(USER);
-    const workspace = workspaceBy(emulator, { token });
+    const workspace = createWorkspaceBy(emulator, { token });
     await workspace.mintCredential();
     emulator.controlPlane.revokeWorkspaceTokens();
 
-    const error = await failureOf(workspace.mintCredential(), [token]);
+    const error = await catchFailure(workspace.mintCredential(), [token]);
 
     expect(error).toMatchObject({
       code: 'access-token-refused',
@@ -91,18 +95,18 @@ describe('a personal access token', () => {
   });
 
   it('is of use again after a refusal that was a mistake', async () => {
-    const workspace = workspaceBy(emulator, { token: patOf(USER) });
+    const workspace = createWorkspaceBy(emulator, { token: patOf(USER) });
     emulator.controlPlane.answer('credentials', { status: 401 }, { times: 1 });
-    await failureOf(workspace.mintCredential(), []);
+    await catchFailure(workspace.mintCredential(), []);
 
     await expect(mintedBy(workspace)).resolves.toBe(USER);
   });
 
   it('with a character that no token has is told without it', async () => {
     const token = 'dapi-canary\u0001';
-    const workspace = workspaceBy(emulator, { token });
+    const workspace = createWorkspaceBy(emulator, { token });
 
-    const error = await failureOf(workspace.mintCredential(), ['canary']);
+    const error = await catchFailure(workspace.mintCredential(), ['canary']);
 
     expect(error.message).toContain(`${KEY}.token`);
     expect(made()).toEqual([]);
@@ -110,10 +114,10 @@ describe('a personal access token', () => {
 
   it('without a grant leads to the grant of its owner', async () => {
     emulator.controlPlane.answer('credentials', { status: 403 });
-    const workspace = workspaceBy(emulator, { token: patOf(USER) });
+    const workspace = createWorkspaceBy(emulator, { token: patOf(USER) });
     await workspace.findUser();
 
-    const error = await failureOf(workspace.mintCredential(), []);
+    const error = await catchFailure(workspace.mintCredential(), []);
 
     expect(error.message).toContain(`Give ${USER} CAN USE`);
   });
@@ -121,7 +125,7 @@ describe('a personal access token', () => {
 
 describe('a service that gets the tokens', () => {
   const external = (getToken: LakebaseWorkspaceTokenService['getToken']) =>
-    workspaceBy(
+    createWorkspaceBy(
       emulator,
       { authType: 'external' },
       {},
@@ -165,7 +169,7 @@ describe('a service that gets the tokens', () => {
     const workspace = external(() => Promise.resolve(given));
     emulator.controlPlane.revokeWorkspaceTokens();
 
-    const error = await failureOf(workspace.mintCredential(), [given.token]);
+    const error = await catchFailure(workspace.mintCredential(), [given.token]);
 
     expect(error.code).toBe('access-token-refused');
     expect(error.message).toContain('lakebaseWorkspaceTokenServiceRef');
@@ -176,7 +180,7 @@ describe('a service that gets the tokens', () => {
       Promise.reject(new Error('The vault is sealed')),
     );
 
-    const error = await failureOf(workspace.mintCredential(), []);
+    const error = await catchFailure(workspace.mintCredential(), []);
 
     expect(error.permanent).toBe(false);
     expect(error.message).toContain('lakebaseWorkspaceTokenServiceRef');
@@ -186,7 +190,7 @@ describe('a service that gets the tokens', () => {
   it('may say that trying again is of no use', async () => {
     const refusal = new LakebaseError('client-refused', { problem: 'No' });
 
-    const error = await failureOf(
+    const error = await catchFailure(
       external(() => Promise.reject(refusal)).mintCredential(),
       [],
     );
@@ -202,7 +206,7 @@ describe('a service that gets the tokens', () => {
     const given = { ...workspaceToken(), ...change };
     const workspace = external(() => Promise.resolve(given));
 
-    const error = await failureOf(workspace.mintCredential(), []);
+    const error = await catchFailure(workspace.mintCredential(), []);
 
     expect(error.code).toBe('workspace-reply-invalid');
     expect(error.message).toContain('lakebaseWorkspaceTokenServiceRef');
@@ -217,7 +221,7 @@ describe('a service that gets the tokens', () => {
         asked();
         return new Promise(() => {});
       });
-      failure = failureOf(workspace.mintCredential(), []);
+      failure = catchFailure(workspace.mintCredential(), []);
     });
 
     jest.advanceTimersByTime(10_000);
@@ -234,7 +238,7 @@ describe('a service that gets the tokens', () => {
       return new Promise(() => {});
     });
 
-    const error = await failureOf(workspace.mintCredential(), []);
+    const error = await catchFailure(workspace.mintCredential(), []);
 
     expect(error.code).toBe('stopped');
     expect(signal!.aborted).toBe(true);

@@ -14,13 +14,13 @@ import {
 } from '../support/scriptedServer';
 import {
   CLIENT,
-  failureOf,
+  catchFailure,
   fakeOnly,
   HOST_KEY,
   SECRET_KEY,
   secretsOf,
-  workspaceAt,
-  workspaceOf,
+  createWorkspaceAt,
+  createWorkspace,
 } from '../support/workspaces';
 
 const MINUTE = 60_000;
@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   const { controlPlane, servicePrincipal } = emulator;
-  workspace = workspaceOf(emulator);
+  workspace = createWorkspace(emulator);
   secrets = [...secretsOf(servicePrincipal), SAID];
   controlPlane.answer('token', {
     change: (body: { access_token: string }) => {
@@ -64,7 +64,7 @@ const callsMade = () =>
 /** What the mint fails with, when this route answers so. */
 async function failureWith(route: Route, fault: Fault) {
   emulator.controlPlane.answer(route, fault);
-  return failureOf(workspace.mintCredential(), secrets);
+  return catchFailure(workspace.mintCredential(), secrets);
 }
 
 /** An error body of the API, as the platform writes it today. */
@@ -304,7 +304,7 @@ describe('a refusal by the API', () => {
       status: 404,
       body: apiBody('NOT_FOUND'),
     });
-    const error = await failureOf(workspace.findHost(), secrets);
+    const error = await catchFailure(workspace.findHost(), secrets);
 
     expect(error.code).toBe('endpoint-not-found');
     expect(error.message).toContain('look up the endpoint');
@@ -351,8 +351,8 @@ describe('a refusal by the OAuth URL', () => {
       ...emulator.servicePrincipal,
       clientSecret: 'wrong-secret',
     };
-    const error = await failureOf(
-      workspaceAt(emulator.controlPlane.url, wrong).mintCredential(),
+    const error = await catchFailure(
+      createWorkspaceAt(emulator.controlPlane.url, wrong).mintCredential(),
       secretsOf(wrong),
     );
 
@@ -442,8 +442,8 @@ describe('Retry-After', () => {
       }),
     );
     try {
-      const error = await failureOf(
-        workspaceAt(server.url).mintCredential(),
+      const error = await catchFailure(
+        createWorkspaceAt(server.url).mintCredential(),
         secretsOf(CLIENT),
       );
 
@@ -506,7 +506,7 @@ describe('a successful reply of the wrong shape', () => {
     emulator.controlPlane.answer(route, fault);
     const call =
       route === 'endpoint' ? workspace.findHost() : workspace.mintCredential();
-    const error = await failureOf(call, secrets);
+    const error = await catchFailure(call, secrets);
 
     expect(error.code).toBe('workspace-reply-invalid');
     expect(error.permanent).toBe(false);
@@ -593,7 +593,7 @@ describe('a successful reply of the wrong shape', () => {
 
   it('does not keep the next one from being taken', async () => {
     emulator.controlPlane.answer('credentials', { body: '' });
-    await failureOf(workspace.mintCredential(), secrets);
+    await catchFailure(workspace.mintCredential(), secrets);
     emulator.controlPlane.recover('credentials');
 
     await expect(workspace.mintCredential()).resolves.toBeDefined();
@@ -635,7 +635,7 @@ describe('a redirect', () => {
     });
     const call =
       route === 'endpoint' ? workspace.findHost() : workspace.mintCredential();
-    const error = await failureOf(call, secrets);
+    const error = await catchFailure(call, secrets);
 
     expect(error.code).toBe('workspace-redirected');
     expect(error.permanent).toBe(true);
@@ -660,13 +660,13 @@ describe('a workspace that cannot be reached', () => {
 
   beforeEach(async () => {
     server = await ScriptedServer.start();
-    workspace = workspaceAt(server.url);
+    workspace = createWorkspaceAt(server.url);
     secrets = [...secretsOf(CLIENT), ACCESS_TOKEN];
   });
   afterEach(() => server.stop());
 
   async function expectUnreachable(call: Promise<unknown>) {
-    const error = await failureOf(call, secrets);
+    const error = await catchFailure(call, secrets);
 
     expect(error.code).toBe('workspace-unreachable');
     expect(error.permanent).toBe(false);
@@ -679,7 +679,9 @@ describe('a workspace that cannot be reached', () => {
     const { url } = gone;
     await gone.stop();
 
-    const error = await expectUnreachable(workspaceAt(url).mintCredential());
+    const error = await expectUnreachable(
+      createWorkspaceAt(url).mintCredential(),
+    );
 
     expect(error.message).toContain('ECONNREFUSED');
     expect(error.message).toContain(url);
@@ -688,7 +690,7 @@ describe('a workspace that cannot be reached', () => {
   it.each(['token', 'credentials'] as const)(
     'because it resets the %s call is tried again, by the caller only',
     async route => {
-      workspace = workspaceOf(emulator);
+      workspace = createWorkspace(emulator);
       emulator.controlPlane.answer(route, { reset: true });
 
       await expectUnreachable(workspace.mintCredential());
@@ -757,7 +759,7 @@ describe('a workspace that cannot be reached', () => {
     server.api = json({ status: { hosts: { host: 'ep.example.com' } } });
 
     await workspace.findHost();
-    await failureOf(workspace.mintCredential(), secrets);
+    await catchFailure(workspace.mintCredential(), secrets);
 
     expect(jest.getTimerCount()).toBe(0);
   });
@@ -794,7 +796,7 @@ describe('a workspace that cannot be reached', () => {
     const controller = new AbortController();
     server.token = () => controller.abort();
 
-    await failureOf(workspace.mintCredential(controller.signal), secrets);
+    await catchFailure(workspace.mintCredential(controller.signal), secrets);
 
     workspace.stop();
     await server.idle();
@@ -803,24 +805,24 @@ describe('a workspace that cannot be reached', () => {
   it('is not called for a caller who has given up before', async () => {
     const signal = AbortSignal.abort();
 
-    await failureOf(workspace.mintCredential(signal), secrets);
-    await failureOf(workspace.findHost(signal), secrets);
+    await catchFailure(workspace.mintCredential(signal), secrets);
+    await catchFailure(workspace.findHost(signal), secrets);
     expect(server.requests).toEqual([]);
 
     server.api = json({ status: { hosts: { host: 'ep.example.com' } } });
     await workspace.findHost();
-    await failureOf(workspace.findHost(signal), secrets);
+    await catchFailure(workspace.findHost(signal), secrets);
     expect(server.requests).toHaveLength(3);
   });
 
   it('does not hold up a shutdown', async () => {
     server.token = () => workspace.stop();
 
-    const error = await failureOf(workspace.mintCredential(), secrets);
+    const error = await catchFailure(workspace.mintCredential(), secrets);
 
     expect(error.code).toBe('stopped');
     await server.idle();
-    const later = await failureOf(workspace.mintCredential(), secrets);
+    const later = await catchFailure(workspace.mintCredential(), secrets);
     expect(later.code).toBe('stopped');
     expect(server.requests).toHaveLength(1);
   });
@@ -879,17 +881,18 @@ describe('a workspace that repeats what it was sent', () => {
 
       server.token = echoing;
       const client = { ...CLIENT, clientSecret: value };
-      await failureOf(workspaceAt(server.url, client).mintCredential(), [
-        ...secretsOf(client),
-      ]);
+      await catchFailure(
+        createWorkspaceAt(server.url, client).mintCredential(),
+        [...secretsOf(client)],
+      );
 
       server.token = json({ access_token: value, expires_in: 3600 });
       server.api = echoing;
-      await failureOf(workspaceAt(server.url).mintCredential(), [
+      await catchFailure(createWorkspaceAt(server.url).mintCredential(), [
         value,
         ...secretsOf(CLIENT),
       ]);
-      await failureOf(workspaceAt(server.url).findHost(), [value]);
+      await catchFailure(createWorkspaceAt(server.url).findHost(), [value]);
     },
   );
 
@@ -900,13 +903,15 @@ describe('a workspace that repeats what it was sent', () => {
     };
 
     server.token = echoing;
-    await failureOf(
-      workspaceAt(server.url).mintCredential(),
+    await catchFailure(
+      createWorkspaceAt(server.url).mintCredential(),
       secretsOf(CLIENT),
     );
 
     server.token = json({ access_token: ACCESS_TOKEN, expires_in: 3600 });
     server.api = echoing;
-    await failureOf(workspaceAt(server.url).mintCredential(), [ACCESS_TOKEN]);
+    await catchFailure(createWorkspaceAt(server.url).mintCredential(), [
+      ACCESS_TOKEN,
+    ]);
   });
 });

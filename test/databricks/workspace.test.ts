@@ -13,9 +13,9 @@ import {
   ENDPOINT,
   fakeOnly,
   secretsOf,
-  workspaceAt,
-  workspaceOf,
-  failureOf,
+  createWorkspaceAt,
+  createWorkspace,
+  catchFailure,
 } from '../support/workspaces';
 
 const MINUTE = 60_000;
@@ -43,7 +43,7 @@ const made = () => calls().map(({ route, status }) => `${route} ${status}`);
 
 describe('the way to a database credential', () => {
   it('is one call for an access token and one for the credential', async () => {
-    const { token } = await workspaceOf(emulator).mintCredential();
+    const { token } = await createWorkspace(emulator).mintCredential();
 
     expect(decodeJwt(token).sub).toBe(emulator.servicePrincipal.clientId);
     expect(calls()).toMatchObject([
@@ -68,7 +68,7 @@ describe('the way to a database credential', () => {
     );
     const client = { clientId: 'a b:c', clientSecret: 'ü%2F+/:=&?' };
     try {
-      await workspaceAt(server.url, client).findHost();
+      await createWorkspaceAt(server.url, client).findHost();
 
       const [{ headers }] = server.requests;
       const basic = headers.authorization!.replace(/^Basic /, '');
@@ -84,7 +84,7 @@ describe('the way to a database credential', () => {
       json({ status: { hosts: { host: 'ep.example.com' } } }),
     );
     try {
-      await workspaceAt(server.url).findHost();
+      await createWorkspaceAt(server.url).findHost();
 
       const [, lookUp] = server.requests;
       expect(lookUp.headers.authorization).toBe(`Bearer ${ACCESS_TOKEN}`);
@@ -97,13 +97,15 @@ describe('the way to a database credential', () => {
   });
 
   it('asks for no lifetime when none is configured', async () => {
-    await workspaceOf(emulator).mintCredential();
+    await createWorkspace(emulator).mintCredential();
 
     expect(calls()[1].body).toEqual({ endpoint: emulator.endpoint });
   });
 
   it('asks for the configured lifetime in seconds', async () => {
-    const workspace = workspaceOf(emulator, { credentialLifetimeMs: 300_000 });
+    const workspace = createWorkspace(emulator, {
+      credentialLifetimeMs: 300_000,
+    });
 
     const { token } = await workspace.mintCredential();
 
@@ -118,7 +120,9 @@ describe('the way to a database credential', () => {
   it('makes one attempt only, and leaves trying again to its caller', async () => {
     emulator.controlPlane.answer('credentials', { status: 503 });
 
-    await expect(workspaceOf(emulator).mintCredential()).rejects.toMatchObject({
+    await expect(
+      createWorkspace(emulator).mintCredential(),
+    ).rejects.toMatchObject({
       code: 'workspace-busy',
     });
 
@@ -127,7 +131,7 @@ describe('the way to a database credential', () => {
 
   it('leaves nothing behind on the signal of its caller', async () => {
     const { signal } = new AbortController();
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
 
     await workspace.mintCredential(signal);
     emulator.controlPlane.answer('credentials', { status: 503 });
@@ -139,7 +143,7 @@ describe('the way to a database credential', () => {
 
 describe('the look-up of the endpoint', () => {
   it('finds the host that the endpoint listens on', async () => {
-    await expect(workspaceOf(emulator).findHost()).resolves.toBe(
+    await expect(createWorkspace(emulator).findHost()).resolves.toBe(
       emulator.gateway.host,
     );
     expect(calls()[1]).toMatchObject({
@@ -152,7 +156,7 @@ describe('the look-up of the endpoint', () => {
 
 describe('the access token', () => {
   it('serves further calls', async () => {
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
 
     await workspace.mintCredential();
     await workspace.findHost();
@@ -168,7 +172,7 @@ describe('the access token', () => {
   });
 
   it('is fetched once for callers that come together', async () => {
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
 
     await Promise.all([
       workspace.mintCredential(),
@@ -182,7 +186,7 @@ describe('the access token', () => {
   });
 
   it('is fetched anew when an earlier attempt failed', async () => {
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
     emulator.controlPlane.answer('token', { status: 503 }, { times: 1 });
 
     await workspace.mintCredential().catch(() => {});
@@ -192,7 +196,7 @@ describe('the access token', () => {
   });
 
   it('is renewed within the same call when the API refuses it', async () => {
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
     await workspace.findHost();
     emulator.controlPlane.revokeWorkspaceTokens();
 
@@ -209,7 +213,7 @@ describe('the access token', () => {
   });
 
   it('is renewed once when the API refuses it to many callers', async () => {
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
     await workspace.findHost();
     emulator.controlPlane.revokeWorkspaceTokens();
 
@@ -224,8 +228,8 @@ describe('the access token', () => {
   it('is not fetched a third time when its successor is refused too', async () => {
     emulator.controlPlane.answer('credentials', { status: 401 });
 
-    const error = await failureOf(
-      workspaceOf(emulator).mintCredential(),
+    const error = await catchFailure(
+      createWorkspace(emulator).mintCredential(),
       secretsOf(emulator.servicePrincipal),
     );
 
@@ -241,7 +245,7 @@ describe('the access token', () => {
 
   it('is renewed before a call once it has expired', async () => {
     fakeOnly('Date');
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
     await workspace.mintCredential();
 
     jest.setSystemTime(Date.now() + HOUR);
@@ -257,7 +261,7 @@ describe('the access token', () => {
 
   it('is renewed before a call that could outlive it', async () => {
     fakeOnly('Date');
-    const workspace = workspaceOf(emulator);
+    const workspace = createWorkspace(emulator);
     await workspace.mintCredential();
 
     jest.setSystemTime(Date.now() + HOUR - 5_000);
@@ -269,7 +273,7 @@ describe('the access token', () => {
   it('is fetched with the replaced secret when the old one is gone', async () => {
     const successor = await emulator.addServicePrincipal({ role: false });
     let client = emulator.servicePrincipal;
-    const workspace = workspaceOf(emulator, {
+    const workspace = createWorkspace(emulator, {
       readWorkspace: () => ({
         method: 'oauth-m2m',
         host: emulator.controlPlane.url,
@@ -291,7 +295,7 @@ describe('the access token', () => {
     fakeOnly('Date');
     const { clientId, clientSecret } = emulator.servicePrincipal;
     let secret = 'wrong';
-    const workspace = workspaceOf(emulator, {
+    const workspace = createWorkspace(emulator, {
       readWorkspace: () => ({
         method: 'oauth-m2m',
         host: emulator.controlPlane.url,
@@ -322,7 +326,7 @@ describe('the life of a credential', () => {
     fakeOnly('Date');
     emulator.controlPlane.clockOffsetMs = offsetMs;
 
-    const { lifeMs } = await workspaceOf(emulator).mintCredential();
+    const { lifeMs } = await createWorkspace(emulator).mintCredential();
 
     expect(lifeMs).toBe(HOUR);
   });
@@ -396,7 +400,7 @@ describe('the life of a credential', () => {
     ])('is %s', async (_, token, expiresInMs, expectedMs) => {
       answerWith(token, expiresInMs);
 
-      const credential = await workspaceAt(server.url).mintCredential();
+      const credential = await createWorkspaceAt(server.url).mintCredential();
 
       expect(credential).toEqual({ token, lifeMs: expectedMs });
     });
@@ -405,9 +409,10 @@ describe('the life of a credential', () => {
       const token = jwt({ iat, exp: iat + 3600 });
       answerWith(token, -HOUR);
 
-      const error = await failureOf(workspaceAt(server.url).mintCredential(), [
-        token,
-      ]);
+      const error = await catchFailure(
+        createWorkspaceAt(server.url).mintCredential(),
+        [token],
+      );
 
       expect(error.code).toBe('workspace-reply-invalid');
     });

@@ -5,11 +5,11 @@ import { mintInChild, type Outcome } from '../support/mintInChild';
 import { startWiretap, type Wiretap } from '../support/wiretap';
 import {
   CLIENT,
-  failureOf,
+  catchFailure,
   HOST_KEY,
   secretsOf,
-  workspaceAt,
-  workspaceOf,
+  createWorkspaceAt,
+  createWorkspace,
 } from '../support/workspaces';
 
 let emulator: Emulator;
@@ -57,8 +57,8 @@ function expectUntrusted(outcome: Outcome, reason: string) {
 
 describe('a workspace whose certificate is by an unknown authority', () => {
   it('gets no request at all', async () => {
-    const error = await failureOf(
-      workspaceOf(emulator).mintCredential(),
+    const error = await catchFailure(
+      createWorkspace(emulator).mintCredential(),
       secretsOf(emulator.servicePrincipal),
     );
 
@@ -74,8 +74,8 @@ describe('a workspace whose certificate is by an unknown authority', () => {
     async (_, mode) => {
       const wiretap = await tap(mode);
 
-      const error = await failureOf(
-        workspaceAt(wiretap.url).mintCredential(),
+      const error = await catchFailure(
+        createWorkspaceAt(wiretap.url).mintCredential(),
         secretsOf(CLIENT),
       );
 
@@ -87,8 +87,8 @@ describe('a workspace whose certificate is by an unknown authority', () => {
   it('is not trusted by way of the environment', async () => {
     const before = { ...process.env };
 
-    await failureOf(
-      workspaceOf(emulator).mintCredential(),
+    await catchFailure(
+      createWorkspace(emulator).mintCredential(),
       secretsOf(emulator.servicePrincipal),
     );
 
@@ -101,8 +101,8 @@ describe('a server that speaks plain HTTP behind an https URL', () => {
   it('is told nothing', async () => {
     const wiretap = await tap('off');
 
-    const error = await failureOf(
-      workspaceAt(wiretap.url).mintCredential(),
+    const error = await catchFailure(
+      createWorkspaceAt(wiretap.url).mintCredential(),
       secretsOf(CLIENT),
     );
 

@@ -19,7 +19,7 @@ const start = lakebaseTests();
 const schemaMode = { pluginDivisionMode: 'schema' };
 
 /** What a promise came to, for errors whose type is not at stake. */
-const failureOf = (promise: PromiseLike<unknown>) =>
+const catchFailure = (promise: PromiseLike<unknown>) =>
   Promise.resolve(promise).then(
     () => undefined,
     (error: Error & { code?: string }) => error,
@@ -39,7 +39,7 @@ describe('a connection whose packets are lost', () => {
   it('holds its own query up until TCP gives up, and no other', async () => {
     const { network, knex } = await startBehind();
     network.swallow();
-    const lost = failureOf(knex.raw('select 1'));
+    const lost = catchFailure(knex.raw('select 1'));
 
     await queryInParallel(knex, 3);
     network.giveUp();
@@ -53,7 +53,7 @@ describe('a connection whose packets are lost', () => {
     const { network, knex } = await startBehind();
     network.swallow();
 
-    const lost = await failureOf(knex.raw('select 1').timeout(200));
+    const lost = await catchFailure(knex.raw('select 1').timeout(200));
 
     expect(lost).toMatchObject({ name: 'KnexTimeoutError' });
     await expect(knex.raw('select 1')).resolves.toBeDefined();
@@ -108,7 +108,7 @@ describe('an endpoint that takes connections and says nothing', () => {
     emulator.gateway.stall(true);
 
     const failures = await Promise.all(
-      Array.from({ length: 9 }, () => failureOf(knex.raw('select 1'))),
+      Array.from({ length: 9 }, () => catchFailure(knex.raw('select 1'))),
     );
 
     for (const failure of failures) {

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 /** The settings of a portal that calls the workspace at this address. */
-const workspaceAt = (host: string) => ({
+const createWorkspaceAt = (host: string) => ({
   pluginDivisionMode: 'schema',
   lakebase: { workspace: { host } },
 });
@@ -41,7 +41,7 @@ describe('the name of the workspace does not resolve for a moment', () => {
         (args.at(-1) as (error: Error) => void)(failing);
       });
     }
-    const settings = workspaceAt(`http://localhost:${portOf(emulator)}`);
+    const settings = createWorkspaceAt(`http://localhost:${portOf(emulator)}`);
     const lakebase = start.lakebase(emulator, settings, { clock });
 
     const client = lakebase.getClient('catalog');
@@ -87,7 +87,7 @@ describe('the workspace compresses its replies', () => {
     stops.push(() => server.stop());
     server.token = passedOn(emulator, { gzip: true });
     server.api = server.token;
-    const lakebase = start.lakebase(emulator, workspaceAt(server.url));
+    const lakebase = start.lakebase(emulator, createWorkspaceAt(server.url));
 
     const knex = await lakebase.getClient('catalog');
 
@@ -110,7 +110,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some(addresses =>
       const emulator = await start.emulator();
       const port = await listenOnIpv6(Number(portOf(emulator)));
       resolveAllTo('::1');
-      const settings = workspaceAt(`http://${hostname}:${port}`);
+      const settings = createWorkspaceAt(`http://${hostname}:${port}`);
       const lakebase = start.lakebase(emulator, settings);
 
       const knex = await lakebase.getClient('catalog');

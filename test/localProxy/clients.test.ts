@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { startupPacket } from '../../src/localProxy/wire';
+import { encodeStartup } from '../../src/localProxy/wire';
 import { proxyTests } from '../support/localProxy';
 import { lakebaseTests } from '../support/lakebase';
 
@@ -16,7 +16,7 @@ const request = (code: number) => {
 };
 const SSL = request(80877103);
 const GSS = request(80877104);
-const STARTUP = startupPacket(new Map([['database', 'databricks_postgres']]));
+const STARTUP = encodeStartup(new Map([['database', 'databricks_postgres']]));
 
 /** All that the proxy says before it closes the connection. */
 const answerTo = async (socket: Socket, words: Buffer): Promise<string> => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Client } from 'pg';
 import { ConnectionBudget } from '../../src/connections/connectionBudget';
-import { cancelPacket } from '../../src/localProxy/wire';
+import { encodeCancel } from '../../src/localProxy/wire';
 import {
   backendWaits,
   proxyTests,
@@ -224,6 +224,6 @@ function keyOf(client: Client): Buffer {
 async function cancel(proxy: TestProxy, key: Buffer): Promise<void> {
   const socket = await local.socket(proxy);
   const closed = once(socket, 'close');
-  socket.resume().write(cancelPacket(key));
+  socket.resume().write(encodeCancel(key));
   await closed;
 }

@@ -46,7 +46,7 @@ export const checkAtStart = (database: JsonObject, env: Env = {}): Settings =>
   readConfig(appConfig(database), { ...ENV, ...env });
 
 /** The message of a refusal, which is the operator's to read. */
-export function refusalOf(read: () => unknown): string {
+export function catchRefusal(read: () => unknown): string {
   let accepted: unknown;
   try {
     accepted = read();

@@ -14,7 +14,7 @@ import { Attempts } from '../../src/time/attempts';
 import { type Clock, systemClock } from '../../src/time/clock';
 import { TokenRefresher } from '../../src/tokenRefresher';
 import { keepingLogger } from './lakebase';
-import { workspaceOf } from './workspaces';
+import { createWorkspace } from './workspaces';
 
 export interface TestProxy {
   /** What a client dials. */
@@ -41,7 +41,7 @@ export async function startProxy(
     clock = systemClock,
   }: TestProxyOptions,
 ): Promise<TestProxy> {
-  const workspace = workspaceOf(emulator);
+  const workspace = createWorkspace(emulator);
   const attempts = new Attempts(clock);
   const tokens = new TokenRefresher({
     mint: signal => workspace.mintCredential(signal),

@@ -1,7 +1,7 @@
 import { LakebaseError } from '../../src/errors';
 import { everythingIn } from './everythingIn';
 import type { MintReply, MintRequest, Outcome } from './mintInChild';
-import { workspaceAt } from './workspaces';
+import { createWorkspaceAt } from './workspaces';
 
 // The entry of the process that mintInChild forks.
 process.once('message', (request: MintRequest) => {
@@ -17,7 +17,7 @@ process.once('message', (request: MintRequest) => {
 
 async function mint({ host, client }: MintRequest): Promise<Outcome> {
   try {
-    const { lifeMs } = await workspaceAt(host, client).mintCredential();
+    const { lifeMs } = await createWorkspaceAt(host, client).mintCredential();
     return { lifeMs };
   } catch (error) {
     if (!(error instanceof LakebaseError)) throw error;

@@ -24,7 +24,7 @@ type Settings = WorkspaceOptions['settings'];
 type Options = Partial<Omit<WorkspaceOptions, 'settings'> & Settings>;
 
 /** A workspace with these settings. */
-export function workspaceFrom(
+export function createWorkspaceFrom(
   readWorkspace: Settings['readWorkspace'],
   { external, clock = systemClock, ...settings }: Options = {},
 ): Workspace {
@@ -42,12 +42,12 @@ export function workspaceFrom(
 }
 
 /** The workspace at `host`, as this client. */
-export const workspaceAt = (
+export const createWorkspaceAt = (
   host: string,
   client: ServicePrincipal = CLIENT,
   options?: Options,
 ): Workspace =>
-  workspaceFrom(
+  createWorkspaceFrom(
     () => ({
       method: 'oauth-m2m',
       host,
@@ -59,7 +59,7 @@ export const workspaceAt = (
   );
 
 /** The workspace of the emulator, as the block and the environment say. */
-export function workspaceBy(
+export function createWorkspaceBy(
   { controlPlane }: Emulator,
   workspace: JsonObject,
   env: Env = {},
@@ -67,14 +67,14 @@ export function workspaceBy(
 ): Workspace {
   const block = { host: controlPlane.url, ...workspace };
   const lakebase = { endpoint: ENDPOINT, workspace: block };
-  return workspaceFrom(readBlock(lakebase, env).readWorkspace, options);
+  return createWorkspaceFrom(readBlock(lakebase, env).readWorkspace, options);
 }
 
 /** The workspace of the emulator, as its service principal. */
-export const workspaceOf = (
+export const createWorkspace = (
   { controlPlane, servicePrincipal }: Emulator,
   options?: Options,
-) => workspaceAt(controlPlane.url, servicePrincipal, options);
+) => createWorkspaceAt(controlPlane.url, servicePrincipal, options);
 
 /** All forms in which the secret of a client goes over the wire. */
 export function secretsOf({ clientId, clientSecret }: ServicePrincipal) {
@@ -83,7 +83,7 @@ export function secretsOf({ clientId, clientSecret }: ServicePrincipal) {
 }
 
 /** What a call failed with, in which none of the secrets may be found. */
-export async function failureOf(
+export async function catchFailure(
   call: Promise<unknown>,
   secrets: string[],
 ): Promise<LakebaseError> {

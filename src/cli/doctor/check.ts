@@ -56,7 +56,7 @@ export const fail = ({ problem, ...cure }: Explanation): Finding => ({
 });
 
 /** What a check needs was filled in by a check that it names in `needs`. */
-export function filledIn<T>(value: T | undefined): T {
+export function needFilled<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('A check lacks one of its needs');
   return value;
 }

@@ -4,7 +4,7 @@ import {
   ConnectionLimits,
 } from '../../startupNotices/connectionLimits';
 import type { PluginDatabase } from '../../config/pluginDatabase';
-import { Check, Examination, filledIn, ok } from './check';
+import { Check, Examination, needFilled, ok } from './check';
 import { adminDatabaseCheck } from './databaseChecks';
 import { findTables, listNamed } from './findTables';
 
@@ -60,7 +60,7 @@ async function readLimits({
   database,
 }: Examination): Promise<ConnectionLimits> {
   const [found] =
-    await filledIn(database).rows<ConnectionLimits>(CONNECTION_LIMITS);
+    await needFilled(database).rows<ConnectionLimits>(CONNECTION_LIMITS);
   return found;
 }
 
@@ -84,7 +84,7 @@ function countPools(examination: Examination): {
       counted: `--plugins${named.length > 0 ? `, and ${named.length} in the configuration` : ''}`,
     };
   }
-  const unnamed = filledIn(examination.tables).filter(
+  const unnamed = needFilled(examination.tables).filter(
     ({ plugin }) => plugin === access.plugin,
   ).length;
   const existing = named.length + unnamed;

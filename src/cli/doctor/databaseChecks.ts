@@ -4,7 +4,7 @@ import { readOnlyFault } from '../../connections/postgresFaults';
 import { LakebaseError, type LakebaseErrorCode } from '../../errors';
 import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
 import { explainFailure } from '../explainFailure';
-import { Check, fail, filledIn, ok } from './check';
+import { Check, fail, needFilled, ok } from './check';
 import { credentialCheck } from './workspaceChecks';
 
 /** Postgres looks at the database only when it has let the login in. */
@@ -131,7 +131,7 @@ export const rightsCheck: Check = {
   async run(examination) {
     const { plugin, settings } = examination.access;
     const { schemaMode } = settings;
-    const database = filledIn(examination.database);
+    const database = needFilled(examination.database);
     const own = plugin.connection.database;
     if (schemaMode && database.target.database === own) {
       if (!plugin.ensureSchema) {

@@ -74,7 +74,7 @@ export async function* diagnose(
   const findings = ok(summarize(accesses, options.configFiles));
   for (const finding of findings) yield { check: CONFIGURATION, ...finding };
   for (const access of accesses) yield* examine(access, options);
-  yield searchResult(settings, options.configFiles);
+  yield checkSearch(settings, options.configFiles);
 }
 
 function openAccesses(settings: Settings, clock: Clock): DatabaseAccess[] {
@@ -139,7 +139,7 @@ const skipped = (check: string, because: string): Result => ({
   message: `Not checked, since ${because} failed`,
 });
 
-function searchResult(settings: Settings, files: string[]): Result {
+function checkSearch(settings: Settings, files: string[]): Result {
   const folders = files.map(file => dirname(resolve(file)));
   const finding: Finding | undefined = checkSearchEngine(settings, [
     ...folders,

@@ -1,7 +1,7 @@
 import { groupBy } from 'lodash';
 import type { PluginDatabase } from '../../config/pluginDatabase';
 import type { DatabaseAccess } from '../databaseAccess';
-import { Examination, filledIn, PluginTables } from './check';
+import { Examination, needFilled, PluginTables } from './check';
 
 /**
  * What plugins of Backstage call themselves, and so their schemas. Others are
@@ -45,7 +45,7 @@ async function findDatabases({
   database,
 }: Examination): Promise<PluginTables[]> {
   const named = groupByDatabase(access);
-  const found = await filledIn(database).rows<{ name: string }>(DATABASES, [
+  const found = await needFilled(database).rows<{ name: string }>(DATABASES, [
     access.settings.namePrefix,
     [...named.keys()],
   ]);
@@ -69,7 +69,7 @@ async function findSchemas({
 }: Examination): Promise<PluginTables[]> {
   const { namePrefix } = access.settings;
   const { base } = access.endpoint;
-  const shared = filledIn(database);
+  const shared = needFilled(database);
   const named = groupByDatabase(access);
   const own = access.plugin.connection.database;
   if (base && !named.has(own)) named.set(own, []);

@@ -48,7 +48,7 @@ const inColor = (status: Result['status'], text: string) =>
   styleText(COLORS[status], text, { validateStream: false });
 
 /** The last line. */
-export function summary(results: Result[]): string {
+export function summarize(results: Result[]): string {
   const count = (status: Result['status']) =>
     results.filter(result => result.status === status).length;
   const failures = count('fail');

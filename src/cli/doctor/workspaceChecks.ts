@@ -36,12 +36,12 @@ export const workspaceCheck: Check = {
     const tls = host.startsWith('https:')
       ? 'its certificate is verified'
       : 'without TLS, on this machine';
-    return [...ok(`${host} answers, ${tls}`), ...clockFindings(aheadMs)];
+    return [...ok(`${host} answers, ${tls}`), ...checkClock(aheadMs)];
   },
 };
 
 /** A clock that is right is no news. */
-function clockFindings(aheadMs: number): Finding[] {
+function checkClock(aheadMs: number): Finding[] {
   if (Math.abs(aheadMs) < CLOCK_TOLERANCE_MS) return [];
   const seconds = Math.round(Math.abs(aheadMs) / 1000);
   const side = aheadMs > 0 ? 'ahead of' : 'behind';

@@ -1,5 +1,5 @@
 /** The payload of a JWT; read, never trusted. Undefined when it is no JWT. */
-export function claimsOf(token: string): Record<string, unknown> | undefined {
+export function readClaims(token: string): Record<string, unknown> | undefined {
   try {
     const payload = Buffer.from(token.split('.')[1], 'base64url').toString();
     const claims: unknown = JSON.parse(payload);
