@@ -165,7 +165,7 @@ export class Lakebase {
     await this.#checkSearch();
   }
 
-  /** Whoever starts is better told than let fail, should this fail itself. */
+  /** Only a warning depends on this, so its own failure must not stop a start. */
   async #checkConnections(endpoint: LakebaseEndpoint): Promise<void> {
     const pools = await endpoint.clients();
     const warning = await warnOfConnections(pools, this.#budget?.limit).catch(

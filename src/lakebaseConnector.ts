@@ -84,7 +84,7 @@ export class LakebaseConnector {
 
   async #closePools(): Promise<void> {
     await this.#options.attempts.stop();
-    // Attempts that ended are first told to the callers who waited for them.
+    // Callers of the attempts that just ended get their errors first.
     await setImmediate();
     await Promise.allSettled(
       [...this.#pools].map(({ knex }) => closeKnexClient(knex)),
@@ -194,7 +194,7 @@ export class LakebaseConnector {
     }
   }
 
-  /** Where the plugin's database is to be, and as whom it is to be made. */
+  /** Connects where the plugin's database will be, as its future owner. */
   #adminPool(database: PluginDatabase): Promise<Pool> {
     const { connection, role } = database;
     const { host, port, user } = connection;

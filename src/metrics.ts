@@ -33,8 +33,8 @@ export interface EndpointMetricsOptions {
  * What OpenTelemetry hears of one endpoint. Without an SDK in the process all
  * of it does nothing.
  *
- * Attributes are names from the configuration and codes from this package,
- * never texts, so that they are few and hold no secret.
+ * Attributes are names from the configuration and codes from this package, never
+ * texts: they are few and hold no secret.
  */
 export class EndpointMetrics {
   readonly #endpoint: Attributes;

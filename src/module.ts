@@ -12,7 +12,7 @@ import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';
 
-/** Stands for a provider, so that there may be none where none is needed. */
+/** The default, since most backends need no provider. */
 const NO_PROVIDER: LakebaseWorkspaceTokenService = {
   getToken: () => Promise.reject(new Error('Nobody provides tokens')),
 };
@@ -110,8 +110,8 @@ export const lakebaseFeatureLoader = createBackendFeatureLoader({
   *loader({ rootConfig }) {
     if (!isConfigured(rootConfig)) return;
     yield lakebaseDatabaseServiceFactory;
-    // Said outright so that it is made at start, even when another database
-    // service took the place of ours and nothing asks for it.
+    // Yielded explicitly, so it starts even if another database service has
+    // replaced ours and nothing depends on it: it warns of that.
     yield createLakebaseFactory(lakebaseServiceRef);
     if (wantsReadiness(rootConfig)) yield rootHealthServiceFactory;
   },

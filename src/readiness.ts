@@ -13,8 +13,8 @@ export const stockRootHealthServiceRef = createServiceRef<RootHealthService>({
 });
 
 /**
- * Adds to the readiness of a backend that new connections can be opened, as
- * far as memory tells: a probe sends nothing to the workspace or the endpoint.
+ * Makes readiness depend on whether new connections can be opened. A probe looks
+ * at memory only: it sends nothing to the workspace or the endpoint.
  */
 export function withCredentialCheck(
   stock: RootHealthService,

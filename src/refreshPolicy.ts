@@ -29,8 +29,8 @@ export const BACKOFF_CAP_WITH_WAITERS_MS = 5_000;
 
 /**
  * Full jitter over 1, 2, 4, ... 32, 60 s; with waiters over 1, 2, 4, 5 s. A
- * pause that the workspace asks for comes on top: it asks all replicas for the
- * same one, so that the draw is then over half of it at least.
+ * pause that the workspace asks for is added. It asks all replicas for the same
+ * pause, so the jitter then spans at least half of it.
  */
 export function backoffMs(
   failures: number,
@@ -50,5 +50,5 @@ const REFUSAL_RETRY_MS = 5 * 60_000;
 export const refusalRetryMs = (random: number) =>
   (REFUSAL_RETRY_MS * (1 + random)) / 2;
 
-/** For so long callers share one refusal before a call may mint anew. */
+/** Callers share a refusal for this long; the next call may mint again. */
 export const REFUSAL_SHARED_MS = 15_000;

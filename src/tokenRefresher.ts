@@ -185,7 +185,7 @@ export class TokenRefresher {
 
   /**
    * Notes that the server refused this token at a login of `user`, and mints
-   * anew unless that would be pointless.
+   * a new one unless that would be pointless.
    *
    * @returns false when the identity is at fault and not the token: it is
    * fresh and never let this user in, so a newer one would fare no better.

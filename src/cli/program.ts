@@ -17,7 +17,7 @@ psql passes on its own, and is 127 where psql is not installed.`;
 
 /** Runs the command that the arguments name, to its exit code. */
 export async function run(args: string[], terminal: Terminal): Promise<number> {
-  // Ours end there, so that psql can have options that are also our own.
+  // Ours end there: psql has options of the same names.
   const end = args.includes('--') ? args.indexOf('--') : args.length;
   let exitCode: number = EXIT.ok;
   const program = createProgram(terminal, args.slice(end + 1), code => {
@@ -68,7 +68,7 @@ function createProgram(
     )
     .option(
       '--plugins <n>',
-      'how many plugins there are beside those in the configuration (default: those that exist, at least 10)',
+      'how many plugins there are in addition to those in the configuration (default: those that exist, at least 10)',
       parseCount,
     )
     .action(async (options: DoctorOptions) =>

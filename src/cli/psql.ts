@@ -67,8 +67,8 @@ async function findLogin(access: DatabaseAccess, pluginId?: string) {
 }
 
 /**
- * Those that the backend trusts, in a file, since libpq below 16 does not know
- * the word `system`, and none knows what Node was told to trust.
+ * The authorities that the backend trusts, for a file: libpq below 16 does not
+ * know `system`, and no libpq knows what Node trusts in addition.
  */
 async function readAuthorities(
   { plugin }: DatabaseAccess,

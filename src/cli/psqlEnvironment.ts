@@ -23,7 +23,7 @@ export interface PsqlLogin {
   connectTimeoutMs: number;
 }
 
-/** What psql gets around it, so that it logs in as the backend does. */
+/** The environment in which psql logs in as the backend does. */
 export async function psqlEnvironment(
   env: Env,
   { target, plugin, password, caFile, connectTimeoutMs }: PsqlLogin,

@@ -10,7 +10,7 @@ export interface TokenOptions {
   yes: boolean;
 }
 
-/** The workspace tells its time in whole seconds, rounded down. */
+/** The workspace reports its time in whole seconds, rounded down. */
 const ROUNDED_UP_MS = 1_000;
 
 /**

@@ -24,7 +24,7 @@ const shared = {
   skipMigrations: boolean.optional(),
 };
 
-/** What lies beside these goes to Knex. */
+/** All other keys go to Knex. */
 const databaseSchema = z.looseObject({
   ...shared,
   lakebase: lakebaseSchema.optional(),
@@ -86,7 +86,7 @@ export function isConfigured(rootConfig: Config): boolean {
   return isBaseOnLakebase(database) || namedOnLakebase(database).length > 0;
 }
 
-/** Whether a health service is to stand in for Backstage's own. */
+/** Whether our health service replaces Backstage's own. */
 export const wantsReadiness = (rootConfig: Config): boolean =>
   rootConfig.getOptionalBoolean(`${LAKEBASE_KEY}.readiness`) ?? false;
 

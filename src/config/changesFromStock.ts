@@ -5,8 +5,8 @@ import { isSchemaMode } from './pluginDatabase';
 const STOCK = "Backstage's own connector";
 
 /**
- * What an installation that comes from Backstage's own connector has to be
- * told of a plugin: which of its settings have another effect here.
+ * Warnings for an installation that comes from Backstage's own connector:
+ * which settings of a plugin have another effect here.
  */
 export function describeChanges(blocks: Blocks, pluginId: string): string[] {
   return [
@@ -15,7 +15,7 @@ export function describeChanges(blocks: Blocks, pluginId: string): string[] {
   ].filter(change => change !== undefined);
 }
 
-/** What to tell of a division mode that there is not. */
+/** The warning about an unknown division mode. */
 export function describeDivisionMode({
   database: { pluginDivisionMode: mode = 'database' },
 }: Blocks): string | undefined {

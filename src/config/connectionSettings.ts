@@ -19,10 +19,10 @@ export type ConnectionSettings = Record<string, unknown> & {
   ssl?: unknown;
 };
 
-/** What plugins have in common, and what leads those there that bypass us. */
+/** Shared by all plugins, and read by those that bypass this module. */
 const BASE_KEY = `${DATABASE_KEY}.connection`;
 
-/** Where this module connects, when others are led to its local proxy. */
+/** Where this module connects, if the base key leads to its local proxy. */
 const OWN_KEY = `${LAKEBASE_KEY}.connection`;
 
 /** Completes a merged connection with what holds for all of them. */
@@ -34,13 +34,13 @@ export function completeConnection(
     keepAlive: true,
     keepAliveInitialDelayMillis: TCP_KEEPALIVE_DELAY_MS,
     ...settings,
-    // Said outright, or pg would take it from the PG* variables.
+    // Set explicitly, or pg would take it from the PG* variables.
     port: settings.port ?? 5432,
     ssl: verifiedTls(settings, sslKey),
   };
 }
 
-/** The connection that plugins have in common, as an object. */
+/** The connection that plugins share, as an object. */
 export function readBaseConnection({
   database,
   lakebase,
@@ -52,7 +52,7 @@ export function readBaseConnection({
   };
 }
 
-/** Where a setting of the connection in common is to be found. */
+/** Under which key a setting of the shared connection was found. */
 export const findBaseKey = ({ lakebase }: Blocks, setting: string) =>
   readConnection(OWN_KEY, lakebase.connection)[setting] === undefined
     ? BASE_KEY

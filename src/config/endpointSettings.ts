@@ -26,8 +26,8 @@ export interface MintingSettings {
   endpoint: EndpointSetting;
   workspaceHost: Sourced<string>;
   /**
-   * Reads secrets anew, since they are replaced on disk; host and login stay
-   * what they were at start.
+   * Reads secrets again, since they are replaced on disk; host and login stay
+   * as they were at start.
    *
    * @throws ConfigurationError
    */
@@ -88,7 +88,7 @@ function findWorkspaceKey({ plugins }: Blocks, pluginId?: string): string {
     : `${LAKEBASE_KEY}.workspace`;
 }
 
-/** Whose login name it is, as far as settings can tell. */
+/** Identifies the login, as far as settings can. */
 const nameLogin = ({ clientId, method }: WorkspaceSettings) =>
   clientId ?? method;
 

@@ -5,7 +5,7 @@ import { ConfigurationError } from '../errors';
 
 /**
  * A plugin's pool, and how long one of its connections may take: 1 s less than
- * the caller's own time-out, so that the failure has a reason.
+ * the caller's own time-out, or that would hide the reason of the failure.
  *
  * @throws ConfigurationError
  */

@@ -34,7 +34,7 @@ export interface Settings {
   maxConnections?: number;
   /** Whether the backend says that it is not ready without a credential. */
   readiness: boolean;
-  /** What to tell of the settings that all plugins have in common. */
+  /** Warnings about settings that all plugins share. */
   notes: string[];
 }
 
@@ -108,8 +108,7 @@ export function readConfig(rootConfig: Config, env: Env): Settings {
 }
 
 /**
- * Plugins with the same endpoint and identity come together, for they share
- * its credential.
+ * Groups plugins by endpoint and identity: each group shares one credential.
  */
 function readEndpoints(
   rootConfig: Config,
@@ -139,7 +138,7 @@ function readEndpoints(
 
 function identify({ endpoint, readWorkspace }: MintingSettings): string {
   const { host, method, clientId, identityKeys } = readWorkspace();
-  // Without an id, only the place of its secret tells an identity.
+  // Without an id, an identity is known only by where its secret is.
   const login = clientId ?? [method, identityKeys];
   return JSON.stringify([endpoint.value, host, login]);
 }

@@ -146,7 +146,7 @@ export class ConnectionBudget {
   }
 
   #closeForWaiters(): void {
-    // Counted anew each time: a connection may close at once.
+    // Counted again each time: a connection may close synchronously.
     while (this.#neededByAll() > this.#closing.size) {
       const idle = [...this.#members]
         .flatMap(member => member.idle())

@@ -79,8 +79,8 @@ export async function openFirst(knex: Knex): Promise<void> {
 }
 
 /**
- * Runs `work` with errors that come at once, as does one that names a missing
- * database: a user's pool may have been told to keep them to itself.
+ * Runs `work` so that a failed connection rejects at once, such as one to a
+ * missing database: a user's pool may be configured not to propagate errors.
  */
 export async function propagatingErrors(
   knex: Knex,

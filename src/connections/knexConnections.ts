@@ -44,7 +44,7 @@ function watchForEnd(connection: Client): void {
 }
 
 /**
- * Reported at every login, so that it need not be asked for: the first word of
+ * The server reports it at every login, which saves a query: the first word of
  * what Knex would read out of `select version()`.
  */
 function learnVersion(client: PgKnexClient, connection: Client): void {

@@ -18,7 +18,7 @@ export interface TokenSource {
 
 /** Whose connections are opened: Knex's, or those of the local proxy. */
 export interface ConnectionMaker<C extends Client> {
-  /** Makes one that is to log in with this token over this socket. */
+  /** Makes one that will log in with this token over this socket. */
   create(token: string, socket: Socket): C;
   /** Makes it ready for use, once it is logged in. */
   prepare(connection: C): Promise<void>;
@@ -84,16 +84,16 @@ export async function openConnection<C extends Client>(
 ): Promise<C> {
   const { clock } = options;
   const begin = clock.monotonic();
-  const tell = (error?: unknown) => {
+  const report = (error?: unknown) => {
     const durationMs = clock.monotonic() - begin;
     options.listener?.onConnect({ durationMs, error });
   };
   try {
     const connection = await loginUntilDone(maker, options);
-    tell();
+    report();
     return connection;
   } catch (error) {
-    tell(error);
+    report(error);
     throw error;
   }
 }

@@ -5,10 +5,10 @@ import { getPgClient, onQueryTimeout } from './knexInternals';
 import type { TokenSource } from './openConnection';
 import { boundGoodbye } from './sockets';
 
-/** Without a credential a connection can't be replaced, so it is kept longer: */
+/** Without a credential a connection cannot be replaced, so it is kept. */
 const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;
 
-/** ... replaced a tenth earlier at most, so that they don't go all at once. */
+/** Up to a tenth earlier, so connections of one age are not replaced at once. */
 const AGE_JITTER = 0.1;
 
 export interface PoolPolicyOptions {

@@ -14,7 +14,7 @@ export function refuseWhenStopped(
     attempts.stopped ? Promise.reject(shuttingDown(purpose)) : acquire();
 }
 
-/** Lets connections in use finish; whoever still waits for one is told why. */
+/** Lets connections in use finish; callers that wait for one get an error. */
 export async function closeKnexClient(knex: Knex): Promise<void> {
   const { pool } = getPgClient(knex);
   for (const waiting of [...pool.pendingAcquires]) {

@@ -19,7 +19,7 @@ interface Rule {
 const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
 
 const WAIT_FOR_ENDPOINT =
-  'It is tried again by itself; if that lasts, see the state of the endpoint ' +
+  'This is retried automatically; if that lasts, see the state of the endpoint ' +
   'in the workspace, or raise backend.database.lakebase.connectTimeout';
 
 /** What to do about a server that takes no writes. */
@@ -49,7 +49,7 @@ const RULES: Rule[] = [
     explain: t => ({
       problem: `${at(t)} answered "External authorization failed"`,
       remedy:
-        'It is tried again by itself; if that lasts, enable the endpoint, or ' +
+        'This is retried automatically; if that lasts, enable the endpoint, or ' +
         "let this host in: by the workspace's IP access list, or through its " +
         'private link',
     }),

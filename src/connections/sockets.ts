@@ -13,9 +13,9 @@ const GOODBYE_MS = 2_000;
  * and keeps track of their sockets; those of transaction clients too, which
  * connect without the hook.
  *
- * pg overrides `ssl.servername` with any host that is a name, but through an
- * alias the gateway must still be asked for by its own. So pg is told that
- * name, and the sockets dial the host of `target`.
+ * pg overrides `ssl.servername` with any host that is a name, but behind an
+ * alias the gateway expects its own name. So pg gets that name as its host, and
+ * the sockets dial the host of `target`.
  *
  * @returns what makes the socket of the next connection.
  */

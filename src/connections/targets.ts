@@ -17,11 +17,11 @@ type LookedUp = 'endpoint' | 'login name';
 export interface TargetsOptions {
   /** The host that the endpoint listens on, in one attempt. */
   findHost: LookUp;
-  /** The login name of the identity, where the configuration tells it. */
+  /** The login name of the identity, if the configuration has it. */
   clientId?: string;
   /** The login name else, in one attempt. */
   findUser: LookUp;
-  /** Comes before a first look-up, so that its failure is reported once. */
+  /** Awaited before a first look-up, which then need not report its failure. */
   prepare?: (signal: AbortSignal) => Promise<unknown>;
   connectTimeoutMs: number;
   attempts: Attempts;

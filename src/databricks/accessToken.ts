@@ -7,8 +7,8 @@ import { CutShort, oneAttempt } from './oneAttempt';
 import type { TokenRequest } from './tokenRequest';
 
 /**
- * How long a personal access token lives, nobody says. It is read anew after
- * this time, so that one replaced before its end is not used to the end.
+ * The life of a personal access token is unknown. It is read again after this
+ * time, so a replaced one is used soon.
  */
 const STATIC_TOKEN_LIFE_MS = 5 * 60_000;
 

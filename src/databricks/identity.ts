@@ -26,7 +26,7 @@ interface Federation {
   audience: string;
 }
 
-/** Settings of a workspace, read anew whenever they are needed. */
+/** Settings of a workspace, read each time they are needed. */
 export type WorkspaceSettings = Identity & {
   /** Origin of the workspace, as `https://host[:port]`. */
   host: string;
@@ -55,5 +55,5 @@ export interface LakebaseWorkspaceTokenService {
   }): Promise<{ token: string; expiresAt: Date }>;
 }
 
-/** Sent with a token that is to be exchanged, or that GitHub is to issue. */
+/** The audience of id tokens, where nothing else is configured. */
 export const tokenUrl = (host: string) => `${host}/oidc/v1/token`;

@@ -35,7 +35,7 @@ export function identityRemedy(settings: WorkspaceSettings): string {
         `or revoked, or belongs to another workspace than ${host}`
       );
     case 'databricks-cli':
-      return `Log in anew: ${loginCommand(settings)}`;
+      return `Log in again: ${loginCommand(settings)}`;
     case 'external':
       return (
         'The token of the service lakebaseWorkspaceTokenServiceRef is not ' +

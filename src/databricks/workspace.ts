@@ -25,7 +25,7 @@ export interface WorkspaceOptions {
     /** Its name, or that of a Provisioned instance, and where it was found. */
     endpoint: { value: string; source: string; kind: 'endpoint' | 'instance' };
     workspaceHost: { value: string };
-    /** Read anew for each call, since secrets are replaced. */
+    /** Read again for each call, since secrets are replaced. */
     readWorkspace: () => WorkspaceSettings;
     /** Asked-for life of a database credential; the platform's without it. */
     credentialLifetimeMs?: number;
@@ -201,7 +201,7 @@ export class Workspace {
   }
 
   /**
-   * Whether another token is to be had than the one that was refused. An
+   * Whether there is another token than the one that was refused. An
    * exchange gives one; a source that keeps its tokens may have nothing else.
    */
   async #hasSuccessor(token: string, signal?: AbortSignal): Promise<boolean> {
@@ -247,7 +247,7 @@ const KEEPING_METHODS: WorkspaceSettings['method'][] = [
 ];
 
 /**
- * The server's own clock says how long a token lives, so that ours may be
+ * The server's own clock decides how long a token lives, since ours may be
  * wrong. Without its time, the smaller of what our clock and the token say.
  */
 function remainingLifeMs(

@@ -27,7 +27,7 @@ interface Rule {
   code: LakebaseErrorCode;
   /** On these surfaces only. */
   surfaces?: RequestSubject['surface'][];
-  /** What the body says decides first, where codes do not tell it. */
+  /** Decides first: some refusals differ in their body only. */
   text?: RegExp;
   /** The API's own codes come next, the HTTP status only without one. */
   errorCodes: string[];
@@ -56,9 +56,9 @@ const RULES: Rule[] = [
     errorCodes: ['PERMISSION_NOT_PROPAGATED'],
     statuses: [],
     remedy: s =>
-      'A grant has not reached every part of the workspace yet, so that it is ' +
-      `tried again by itself; if that lasts, give ${s.who} CAN USE on the ` +
-      `Lakebase project of ${s.endpoint} anew`,
+      'A grant has not reached every part of the workspace yet; this is retried ' +
+      `automatically; if that lasts, give ${s.who} CAN USE on the Lakebase ` +
+      `project of ${s.endpoint} again`,
   },
   {
     code: 'client-refused',
@@ -145,7 +145,7 @@ const RULES: Rule[] = [
     ],
     statuses: [408, 409, 425, 429, 500, 502, 503, 504],
     remedy: s =>
-      'It is tried again by itself; if that lasts, see the status page of ' +
+      'This is retried automatically; if that lasts, see the status page of ' +
       `${s.party} and its limits and quotas, or raise ` +
       'backend.database.lakebase.connectTimeout',
   },
@@ -164,7 +164,7 @@ const RULES: Rule[] = [
 export function explainRefusal(
   response: { status: number; headers: Headers; body: string },
   subject: RequestSubject,
-  /** By our clock, for a reply that does not tell its own time. */
+  /** By our clock, in case the reply carries no time. */
   nowMs: number,
 ): LakebaseError {
   const { body } = response;

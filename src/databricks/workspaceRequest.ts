@@ -20,14 +20,14 @@ export interface WorkspaceResponse {
   status: number;
   headers: Headers;
   body: string;
-  /** The server's own time, when it told it. */
+  /** The server's own time, if the reply carries it. */
   serverTimeMs?: number;
 }
 
 /**
  * Makes one attempt to call the workspace, or who else speaks HTTP.
  *
- * @returns the parsed JSON reply, and the server's own time when it told it.
+ * @returns the parsed JSON reply, and the server's own time if the reply carries it.
  * @throws LakebaseError for all else, without anything of what was sent.
  */
 export async function callWorkspace(

@@ -34,7 +34,7 @@ export class ClientSession {
   constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.#client = options.client;
-    // Resets are told by 'close', which follows.
+    // 'close' follows, and is handled.
     this.#client.on('error', () => {});
     this.#client.unref();
   }

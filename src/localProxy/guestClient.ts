@@ -51,7 +51,7 @@ export async function requestCancel(
   signal.addEventListener('abort', giveUp);
   wire.on('connect', () => (settings.ssl ? wire.requestSsl() : send()));
   wire.on('sslconnect', send);
-  // Nobody is told: to its sender a cancel request is silent in any case.
+  // Not reported: the sender of a cancel request gets no answer in any case.
   wire.on('error', giveUp);
   await new Promise<void>(resolve => {
     wire.on('end', resolve);

@@ -11,7 +11,7 @@ export class Relay {
   constructor(client: Socket, server: Socket) {
     this.#client = client;
     this.#server = server;
-    // Resets are told by 'close', which follows.
+    // 'close' follows, and is handled.
     server.on('error', () => {});
     client.on('close', () => server.destroySoon());
     server.on('close', () => client.destroySoon());

@@ -51,8 +51,8 @@ export function takeTurnsAtMigrations(
 }
 
 /**
- * Asked without the lock, for what is done nobody takes back. That spares 9 of
- * 13 round trips at most starts. Where files are missing Knex says so itself.
+ * Needs no lock, since completed migrations stay completed. Saves 9 of 13 round
+ * trips at most starts. If files are missing, Knex itself reports that.
  */
 async function isUpToDate(
   migrator: Knex.Migrator,

@@ -1,6 +1,6 @@
 /**
- * Packages that are known to build database clients from
- * `backend.database.connection`, past the database service.
+ * Packages that build database clients from `backend.database.connection`, past
+ * the database service: those known in November 2026.
  */
 const BYPASSING =
   /[\\/]((?:[\w-]*-)?plugin-(?:rbac|time-saver)-backend)(?:-dynamic[^\\/]*)?[\\/]/;

@@ -18,8 +18,8 @@ export const CONNECTION_LIMITS = `
   ) AS settings`;
 
 /**
- * What to tell when the pools of this process may open more connections than
- * the endpoint lets in.
+ * The warning for pools that may open more connections than the endpoint
+ * allows.
  *
  * @param maxConnections - the bound that the operator has set.
  */

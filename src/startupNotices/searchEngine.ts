@@ -8,8 +8,8 @@ export const SEARCH = 'search';
 const POSTGRES_ENGINE = 'postgres-engine';
 
 const IN_MEMORY =
-  'Search runs on its in-memory engine, so that results differ between ' +
-  'replicas and are gone after a restart. ';
+  'Search runs on its in-memory engine: results differ between replicas and ' +
+  'are lost at a restart. ';
 
 /**
  * Notices that search is not on Postgres, which it does not say by itself: the
@@ -32,7 +32,7 @@ export class SearchEngineCheck {
     knex.on('query-response', listen);
   }
 
-  /** What to tell the operator, once all plugins have started. */
+  /** The warning for the operator, once all plugins have started. */
   complaint(
     installed: readonly RootInstanceMetadataServicePluginInfo[],
   ): string | undefined {

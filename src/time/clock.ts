@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Time and chance, handed in so that tests take milliseconds and never sleep.
+ * Time and randomness, injected: tests take milliseconds and never sleep.
  * Nothing else in this package sets a timer or looks at a clock.
  */
 export interface Clock {

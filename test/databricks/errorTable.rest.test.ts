@@ -169,8 +169,8 @@ describe('a token of the wrong kind is told before anything is sent', () => {
 });
 
 const AGAIN =
-  /^It is tried again by itself; if that lasts, see the status page of Databricks .*connectTimeout$/;
-const PROPAGATED = /tried again by itself; if that lasts, give .* CAN USE/;
+  /^This is retried automatically; if that lasts, see the status page of Databricks .*connectTimeout$/;
+const PROPAGATED = /retried automatically; if that lasts, give .* CAN USE/;
 const NETWORK = /^Check .*workspace\.host, name resolution, and .*proxy/;
 const NOT_JSON = /^Check that .*workspace\.host is right, .*login page/;
 

@@ -9,7 +9,7 @@ export interface Finding {
   message: string;
   /** What to do about it, in words. */
   remedy?: string;
-  /** Commands, SQL or configuration to copy; no blank is to be changed. */
+  /** Commands, SQL or configuration to copy; never wrapped. */
   statements?: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export interface PluginTables {
 export interface Examination {
   access: DatabaseAccess;
   replicas: number;
-  /** How many plugins there are beside those mentioned by name. */
+  /** How many plugins there are in addition to those mentioned by name. */
   otherPlugins?: number;
   database?: OpenDatabase;
   tables?: PluginTables[];

@@ -4,10 +4,11 @@ import type { DatabaseAccess } from '../databaseAccess';
 import { Examination, needFilled, PluginTables } from './check';
 
 /**
- * What plugins of Backstage call themselves, and so their schemas. Others are
- * known by the tables that Knex keeps of migrations.
+ * Ids of Backstage's own plugins that keep tables, and so names of schemas. A
+ * schema of another plugin is recognized by the tables that Knex keeps of
+ * migrations. A test compares this with the packages that are installed.
  */
-const PLUGINS_OF_BACKSTAGE = [
+export const PLUGINS_OF_BACKSTAGE = [
   'app',
   'auth',
   'catalog',

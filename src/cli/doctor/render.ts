@@ -14,7 +14,7 @@ const STATUS_WIDTH = 9;
 const CHECK_WIDTH = 16;
 const INDENT = ' '.repeat(STATUS_WIDTH + CHECK_WIDTH);
 
-/** One result as text; what is to be copied stays on one line, however long. */
+/** One result as text; each statement stays on one line, however long. */
 export function render(result: Result, colored: boolean): string {
   const { check, status, message, remedy, statements = [] } = result;
   const word = status.padEnd(STATUS_WIDTH);

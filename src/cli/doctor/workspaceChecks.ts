@@ -5,7 +5,7 @@ import { Check, Finding, ok } from './check';
 /** What the platform, as far as is known, tolerates in a credential's times. */
 const CLOCK_TOLERANCE_MS = 30_000;
 
-/** Public, so that nothing secret is sent before the server is verified. */
+/** Public: no secret is sent before the server is verified. */
 const PROBE_PATH = '/oidc/.well-known/oauth-authorization-server';
 
 /** What the workspace says only to an identity that it knows. */
