@@ -328,6 +328,61 @@ describe('the identity', () => {
   });
 });
 
+describe('text, which is what ${VARIABLE} becomes,', () => {
+  const read = (database: JsonObject) => readConfig(appConfig(database), ENV);
+
+  it('may stand for a number, a boolean and the parts of a duration', () => {
+    const lakebase = {
+      maxConnections: '5',
+      readiness: 'true',
+      localProxy: 'no',
+      connectTimeout: { seconds: '30' },
+    };
+    const { endpoints, forPlugin, ...settings } = read({
+      lakebase,
+      ensureExists: 'false',
+      plugin: { catalog: { skipMigrations: 'yes' } },
+    });
+
+    expect(settings).toMatchObject({ maxConnections: 5, readiness: true });
+    expect(endpoints[0]).toMatchObject({
+      connectTimeoutMs: 30_000,
+      localProxy: undefined,
+    });
+    expect(forPlugin('catalog')!.database).toMatchObject({
+      ensureDatabase: false,
+      skipMigrations: true,
+    });
+  });
+
+  it.each<[string, JsonObject]>([
+    ['lakebase.maxConnections', { lakebase: { maxConnections: 'many' } }],
+    ['lakebase.maxConnections', { lakebase: { maxConnections: '0' } }],
+    ['lakebase.readiness', { lakebase: { readiness: 'maybe' } }],
+    [
+      'lakebase.connectTimeout',
+      { lakebase: { connectTimeout: { seconds: 'soon' } } },
+    ],
+    ['ensureExists', { ensureExists: 'perhaps' }],
+    [
+      'plugin.catalog.skipMigrations',
+      { plugin: { catalog: { skipMigrations: [] } } },
+    ],
+  ])('is refused by its key, %s, where it stands for none', (key, database) => {
+    expect(catchRefusal(() => read(database))).toContain(
+      `backend.database.${key}: `,
+    );
+  });
+
+  it('counts as absent when it is null', () => {
+    const lakebase = { maxConnections: null, connectTimeout: null };
+    const { maxConnections, endpoints } = read({ lakebase, role: null });
+
+    expect(maxConnections).toBeUndefined();
+    expect(endpoints[0].connectTimeoutMs).toBe(60_000);
+  });
+});
+
 describe('a duration', () => {
   it.each<[string, JsonObject['x']]>([
     ['90s', '90s'],

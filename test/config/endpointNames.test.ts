@@ -124,6 +124,26 @@ describe('an endpoint that has moved', () => {
     expect(emulator.controlPlane.count('endpoint')).toBe(2);
   });
 
+  it('is named by its new host when connections fail there, too', async () => {
+    const emulator = await start.emulator();
+    const { controlPlane, endpoint, gateway } = emulator;
+    const lakebase = start.lakebase(emulator, {
+      lakebase: { connectTimeout: '1s' },
+    });
+    const knex = await lakebase.getClient('catalog');
+    await killSessions(emulator, knex);
+    await gateway.suspend({ wakeDelayMs: 60_000, while: 'refuse' });
+    const { otherHost } = gateway;
+    controlPlane.catalog.changeEndpoint(endpoint, { host: otherHost });
+
+    await expect(knex.raw('select 1')).rejects.toMatchObject({
+      code: 'connect-timeout',
+      message: expect.stringMatching(
+        `^No connection to ${otherHost}:.* caused by .*${otherHost}:\\d+ could not`,
+      ) as string,
+    });
+  });
+
   it('is tried at the host known so far while the workspace cannot tell', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator);
