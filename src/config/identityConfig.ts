@@ -59,6 +59,9 @@ export function readWorkspaceSettings(
   );
 }
 
+/** A name or an address; not what a second scheme or a quote leaves of one. */
+const HOST_NAME = /^(?!https?$)(?:[\w.-]+|\[[\da-f:.]+\])$/i;
+
 interface Host {
   value: string;
   key: string;
@@ -82,7 +85,7 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
 function readOrigin(value: string, key: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
-  if (!url || url.username || url.password) {
+  if (!url || url.username || url.password || !HOST_NAME.test(url.hostname)) {
     throw new ConfigurationError(
       `${key} is not the URL of a workspace, such as ` +
         'https://dbc-1234.cloud.databricks.com',
@@ -115,16 +118,20 @@ const findMarks = (source: Source) =>
     return setting ? [{ method, setting }] : [];
   });
 
-/** What a profile says goes to its own workspace and to no other. */
+/** A secret goes to the workspace that its own source names, and to no other. */
 function checkSameHost(source: Source, host: Host): void {
   const own = source.get('host');
-  if (!source.profile || own === undefined) return;
+  if (own === undefined) return;
   const key = source.nameOf('host');
-  if (readOrigin(own, key) === host.value) return;
+  const origin = readOrigin(own, key);
+  if (origin === host.value) return;
+  const whose = source.profile
+    ? `of profile '${source.profile}'`
+    : 'of the environment';
   throw new ConfigurationError(
-    `The only identity is that of profile '${source.profile}', which is for ` +
-      `another workspace (${key}) than ${host.key} says (${host.value})`,
-    'Give an identity beside that host, or name the profile for it',
+    `The only identity is that ${whose}, which is for another workspace ` +
+      `(${key}: ${origin}) than ${host.key} (${host.value})`,
+    `Set an identity where ${host.key} is set, or make both hosts the same`,
   );
 }
 

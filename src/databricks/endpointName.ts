@@ -7,12 +7,17 @@ export interface EndpointName {
   endpoint?: string;
 }
 
-const ID = '([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)';
+/**
+ * Only what a path cannot hold: which ids there are, the platform knows and
+ * answers with 404. It makes UUIDs and `br-...` beside its documented form.
+ */
+const ID = String.raw`(?!\.{1,2}(?:/|$))([^\s/?#%\\'"]+)`;
 const NAME = new RegExp(
   `^projects/${ID}(?:/branches/${ID}(?:/endpoints/${ID})?)?$`,
 );
 
-export const isId = (value: string) => new RegExp(`^${ID}$`).test(value);
+/** Whether it is an id alone; a host has dots. */
+export const isId = (value: string) => /^[\w-]+$/.test(value);
 
 /**
  * Reads `projects/P`, `projects/P/branches/B` or
@@ -24,11 +29,8 @@ export function parseEndpointName(value: string, source: string): EndpointName {
   const found = NAME.exec(value);
   if (!found) {
     throw new ConfigurationError(
-      `${source} is not the name of an endpoint`,
-      'Expected ' +
-        'projects/P/branches/B/endpoints/E, or without its last parts, each an ' +
-        'id of 1 to 63 lower-case letters, digits and hyphens, but got ' +
-        `'${value}'`,
+      `${source} is not the name of an endpoint: '${value}'`,
+      'Set it to projects/P/branches/B/endpoints/E, or leave out its last parts',
     );
   }
   const [, project, branch, endpoint] = found;

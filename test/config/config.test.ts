@@ -160,6 +160,20 @@ describe('the endpoint', () => {
     expect(readBlock({ endpoint: ENDPOINT }).endpoint.value).toBe(ENDPOINT);
   });
 
+  it.each([
+    'projects/6bef4151-4b5d-4147-b4d0-c2f4fd5b40db/branches/br-broad-pine-y12n6gnv/endpoints/ep-summer-frost-y131l3vx',
+    'projects/P/branches/B_1/endpoints/E.2',
+    `projects/${'p'.repeat(64)}/branches/b-/endpoints/1`,
+  ])('%s is for the platform to know', name => {
+    const [block, env] = [
+      readBlock({ endpoint: name }),
+      readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: name }),
+    ];
+
+    expect(block.endpoint.value).toBe(name);
+    expect(env.endpoint.value).toBe(name);
+  });
+
   it('is asked for when it is missing', () => {
     const message = catchRefusal(() =>
       readBlock({}, { ...ENV, LAKEBASE_ENDPOINT: ' ' }),
@@ -174,10 +188,11 @@ describe('the endpoint', () => {
     'projects/p/branches/b/endpoints',
     'projects//branches/b/endpoints/e',
     'projects/p/branches/../endpoints/e',
-    'projects/P/branches/b/endpoints/e',
-    'projects/p-/branches/b/endpoints/e',
+    'projects/p/branches/b/endpoints/..',
     'projects/p/branches/b/endpoints/e?x=1',
-    `projects/${'p'.repeat(64)}/branches/b/endpoints/e`,
+    'projects/p/branches/b/endpoints/a b',
+    '"projects/p/branches/b/endpoints/e"',
+    'PROJECTS/p/branches/b/endpoints/e',
     'ep-example.database.us-east-1.cloud.databricks.com',
   ])('%s is refused', endpoint => {
     const inBlock = catchRefusal(() => readBlock({ endpoint }));
@@ -192,6 +207,8 @@ describe('the endpoint', () => {
 });
 
 describe('the workspace host', () => {
+  const elsewhere = { ...ENV, DATABRICKS_HOST: undefined };
+
   it.each([
     ['dbc-1234.cloud.databricks.com', 'https://dbc-1234.cloud.databricks.com'],
     ['HTTPS://DBC.azuredatabricks.net/', 'https://dbc.azuredatabricks.net'],
@@ -202,7 +219,7 @@ describe('the workspace host', () => {
     ['http://127.8.9.1', 'http://127.8.9.1'],
     ['http://[::1]:8080', 'http://[::1]:8080'],
   ])('may be written as %s', (host, origin) => {
-    const config = readBlock({ workspace: { host } });
+    const config = readBlock({ workspace: { host } }, elsewhere);
     expect(config.workspaceHost.value).toBe(origin);
     expect(config.readWorkspace().host).toBe(origin);
   });
@@ -227,6 +244,14 @@ describe('the workspace host', () => {
     `${CANARY}@dbc-1234.cloud.databricks.com`,
     'https://',
     'https://dbc 1234',
+    '"https://dbc-1234.cloud.databricks.com"',
+    "'dbc-1234.cloud.databricks.com'",
+    'https://https://dbc-1234.cloud.databricks.com',
+    'https//dbc-1234.cloud.databricks.com',
+    'https:dbc-1234.cloud.databricks.com:x',
+    '${DATABRICKS_HOST}',
+    '<your-workspace>.cloud.databricks.com',
+    'https://dbc-1234.cloud.databricks.com,https://other',
   ])('%s is refused as no URL of a workspace', host => {
     expect(catchRefusal(() => readBlock({ workspace: { host } }))).toContain(
       `${KEY}.workspace.host is not the URL of a workspace`,

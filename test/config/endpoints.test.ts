@@ -64,7 +64,7 @@ describe('the endpoints of a configuration', () => {
     const lakebase = { workspace: { clientId: 'a', clientSecret: 'b' } };
     const database = {
       lakebase,
-      ...ofPlugin({ workspace: { host: workspace.host } }),
+      ...ofPlugin({ workspace: { host: ENV.DATABRICKS_HOST } }),
     };
 
     expect(summary(database)).toEqual([

@@ -107,6 +107,47 @@ describe('of several identities', () => {
     },
   );
 
+  it.each<[string, JsonObject, () => Env, string[]]>([
+    [
+      'the environment, beside a host of the block',
+      { host: HOST },
+      () => ({ ...ENV_HOST, ...ENV_CLIENT }),
+      [`${KEY}.host`, 'DATABRICKS_HOST'],
+    ],
+    [
+      'the environment with a token, beside a host of the block',
+      { host: HOST },
+      () => ({ ...ENV_HOST, DATABRICKS_TOKEN: CANARY }),
+      [`${KEY}.host`, 'DATABRICKS_HOST'],
+    ],
+    [
+      'a profile, beside a host of the environment',
+      {},
+      () => withProfiles(PROFILE, ENV_HOST),
+      ['DATABRICKS_HOST', "profile 'DEFAULT'"],
+    ],
+    [
+      'a profile, beside a host of the block',
+      { host: HOST },
+      () => withProfiles(PROFILE),
+      [`${KEY}.host`, "profile 'DEFAULT'"],
+    ],
+  ])(
+    'a secret for another workspace is not sent: %s',
+    (_, block, env, names) => {
+      const message = refusal(block, env());
+
+      expect(message).toContain('is for another workspace');
+      for (const name of names) expect(message).toContain(name);
+    },
+  );
+
+  it('the same workspace may be named twice, in two ways', () => {
+    const env = { DATABRICKS_HOST: 'BLOCK.example.com/', ...ENV_CLIENT };
+
+    expect(read({ host: HOST }, env)).toMatchObject({ clientId: 'env-id' });
+  });
+
   it('no part is mixed in from elsewhere: a client id', () => {
     const workspace = { host: HOST, oidcTokenFile: '/token' };
 
