@@ -12,6 +12,7 @@ const PASSES_BY_ITSELF = {
   'permission-not-propagated': true,
   'workspace-untrusted': false,
   'workspace-redirected': false,
+  'workspace-mismatch': false,
   'client-refused': false,
   'access-token-refused': false,
   'permission-denied': false,

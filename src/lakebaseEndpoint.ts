@@ -146,6 +146,7 @@ export class LakebaseEndpoint {
       { database: settings.adminDatabase, ...settings.connection },
     );
     const { method, identityKeys } = settings.readWorkspace();
+    const id = this.#workspace.id ? `, id ${this.#workspace.id}` : '';
     const otherwise = settings.clientId ? 'the client id' : 'looked up';
     return (
       `Lakebase is the database of ${base ? 'the plugins' : plugins.join(', ')}, ` +
@@ -153,7 +154,7 @@ export class LakebaseEndpoint {
       `endpoint ${endpoint.value} (${endpoint.source}), ` +
       `host ${host}:${port} (${sources.host ?? 'looked up'}), ` +
       `user ${user} (${sources.user ?? otherwise}), ` +
-      `workspace ${workspaceHost.value} (${workspaceHost.source}), ` +
+      `workspace ${workspaceHost.value}${id} (${workspaceHost.source}), ` +
       `identity ${method} (${identityKeys})`
     );
   }

@@ -40,6 +40,8 @@ export class ControlPlane implements Platform {
   /** Caps what a caller may ask for; down to milliseconds. */
   credentialLifeMs: number;
   workspaceTokenLifeMs: number;
+  workspaceId = '1234567890123456';
+  unified = false;
   readonly workspace: Workspace;
   readonly authority: CredentialAuthority;
   /** Projects, branches and endpoints. */
@@ -217,6 +219,7 @@ export class ControlPlane implements Platform {
     response.writeHead(outcome.status, {
       Date: new Date(this.#clock.now()).toUTCString(),
       'Content-Type': asIs ? 'text/plain' : 'application/json',
+      ...(this.workspaceId && { 'X-Databricks-Org-Id': this.workspaceId }),
       ...outcome.headers,
     });
     response.end(asIs ? outcome.body : JSON.stringify(outcome.body));

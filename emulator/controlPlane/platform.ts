@@ -17,6 +17,10 @@ export interface ApiRequest {
 /** All that replies are made from. */
 export interface Platform {
   url: string;
+  /** Which of the workspaces that its host may serve this one is. */
+  workspaceId: string;
+  /** Whether its host serves others, too: a call then has to name this one. */
+  unified: boolean;
   credentialLifeMs: number;
   workspaceTokenLifeMs: number;
   workspace: Workspace;
@@ -30,11 +34,12 @@ export interface Platform {
 /** The name of the identity that calls. */
 export function callerOf(
   { headers }: ApiRequest,
-  { workspace }: Platform,
+  { workspace, unified, workspaceId }: Platform,
 ): string {
   const token = bearerTokenOf(headers);
   const userName = token && workspace.userOf(token);
-  if (!userName)
+  const named = headers['x-databricks-workspace-id'];
+  if (!userName || (unified && named !== workspaceId))
     throw new ApiError(401, 'Request does not have valid credentials');
   return userName;
 }

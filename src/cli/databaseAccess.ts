@@ -91,6 +91,11 @@ export class DatabaseAccess {
     return this.#location;
   }
 
+  /** The id of the workspace, once it has answered. */
+  get workspaceId(): string | undefined {
+    return this.#workspace.id;
+  }
+
   /**
    * The login name of the identity that mints.
    *

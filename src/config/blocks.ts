@@ -13,14 +13,17 @@ import { boolean, parseAt, withoutNulls } from './values';
 
 const settings = z.record(z.string(), z.unknown());
 
+/** ConfigReader takes no empty text. */
+const text = z.string().min(1);
+
 /** What all plugins and each single one may have, as to Backstage's own connector. */
 const shared = {
-  client: z.string().optional(),
+  client: text.optional(),
   connection: z.union([z.string(), settings]).optional(),
   ensureExists: boolean.optional(),
   ensureSchemaExists: boolean.optional(),
   knexConfig: settings.optional(),
-  role: z.string().optional(),
+  role: text.optional(),
   skipMigrations: boolean.optional(),
 };
 
@@ -29,9 +32,9 @@ const databaseSchema = z.looseObject({
   ...shared,
   lakebase: lakebaseSchema.optional(),
   plugin: z.unknown().optional(),
-  pluginDivisionMode: z.string().optional(),
-  prefix: z.string().optional(),
-  schemaPrefix: z.string().optional(),
+  pluginDivisionMode: text.optional(),
+  prefix: text.optional(),
+  schemaPrefix: text.optional(),
 });
 
 const pluginSchema = z.looseObject({

@@ -32,8 +32,9 @@ export const workspaceSchema = z.strictObject({
     .string()
     .optional()
     .describe(
-      'URL of the Databricks workspace; https when it has no scheme. ' +
-        'DATABRICKS_HOST, or that of the profile, when left out.',
+      'URL of the Databricks workspace, with ?o=<id> where it serves several; ' +
+        'https when it has no scheme. DATABRICKS_HOST, or that of the ' +
+        'profile, when left out.',
     ),
   clientId: z
     .string()

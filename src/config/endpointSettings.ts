@@ -69,7 +69,8 @@ export function readMintingSettings(
           'Restart to follow',
         );
       }
-      return { ...now, host: atStart.host, hostKey: atStart.hostKey };
+      const { host, hostKey, workspaceId } = atStart;
+      return { ...now, host, hostKey, workspaceId };
     },
     clientId: atStart.clientId,
     credentialLifetimeMs: lakebase.credential?.lifetime,

@@ -2,7 +2,13 @@ import { ConfigurationError } from '../errors';
 import { WorkspaceBlock } from './configSchema';
 import { readClaims } from '../databricks/readClaims';
 import { Identity, tokenUrl, WorkspaceSettings } from '../databricks/identity';
-import { Env, listSources, Setting, Source } from './identitySources';
+import {
+  Env,
+  listSources,
+  readEnvironment,
+  Setting,
+  Source,
+} from './identitySources';
 import { isLoopback } from './loopback';
 
 type Method = Identity['method'];
@@ -41,14 +47,20 @@ export function readWorkspaceSettings(
   env: Env,
 ): WorkspaceSettings {
   const host = readHost(key, block, env);
+  const asked: Source[] = [];
   for (const source of listSources(key, block, env)) {
+    asked.push(source);
     if (!hasIdentity(source)) continue;
     checkSameHost(source, host);
+    // Not from a profile that nothing else is needed from.
+    asked.push(readEnvironment(env));
+    const workspaceId = findWorkspaceId(host, asked);
     const context = { source, env, host: host.value };
     return {
       ...readIdentity(findMethod(source), context),
       host: host.value,
       hostKey: host.key,
+      ...(workspaceId && { workspaceId }),
     };
   }
   throw new ConfigurationError(
@@ -65,7 +77,8 @@ const HOST_NAME = /^(?!https?$)(?:[\w.-]+|\[[\da-f:.]+\])$/i;
 interface Host {
   value: string;
   key: string;
-  source: Source;
+  /** What the URL says of the workspace, as browsers show it. */
+  workspaceId?: string;
 }
 
 function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
@@ -73,7 +86,9 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
     const value = source.get('host');
     if (value === undefined) continue;
     const name = source.nameOf('host');
-    return { value: readOrigin(value, name), key: name, source };
+    const { origin, searchParams } = readUrl(value, name);
+    const workspaceId = searchParams.get('o') ?? searchParams.get('w');
+    return { value: origin, key: name, workspaceId: workspaceId ?? undefined };
   }
   throw new ConfigurationError(
     `${key}.host is missing`,
@@ -82,7 +97,7 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
   );
 }
 
-function readOrigin(value: string, key: string): string {
+function readUrl(value: string, key: string): URL {
   const withScheme = /^[a-z]+:\/\//i.test(value) ? value : `https://${value}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
   if (!url || url.username || url.password || !HOST_NAME.test(url.hostname)) {
@@ -92,7 +107,7 @@ function readOrigin(value: string, key: string): string {
     );
   }
   checkSecure(url, key);
-  return url.origin;
+  return url;
 }
 
 function checkSecure({ protocol, hostname }: URL, key: string): void {
@@ -104,6 +119,21 @@ function checkSecure({ protocol, hostname }: URL, key: string): void {
       'Plain http is accepted to a loopback address only',
     );
   }
+}
+
+/** From the URL, or the first source that names no other host. */
+function findWorkspaceId(host: Host, sources: Source[]): string | undefined {
+  if (host.workspaceId) return host.workspaceId;
+  for (const source of sources) {
+    const id = source.get('workspaceId');
+    const own = source.get('host');
+    const isElsewhere =
+      own !== undefined &&
+      readUrl(own, source.nameOf('host')).origin !== host.value;
+    // What Databricks' tools write for a host that serves one workspace.
+    if (id && !isElsewhere) return id === 'none' ? undefined : id;
+  }
+  return undefined;
 }
 
 const hasIdentity = (source: Source) =>
@@ -123,7 +153,7 @@ function checkSameHost(source: Source, host: Host): void {
   const own = source.get('host');
   if (own === undefined) return;
   const key = source.nameOf('host');
-  const origin = readOrigin(own, key);
+  const { origin } = readUrl(own, key);
   if (origin === host.value) return;
   const whose = source.profile
     ? `of profile '${source.profile}'`

@@ -4,7 +4,8 @@ import { DatabricksProfile, readDatabricksProfile } from './databricksProfile';
 export type Env = Record<string, string | undefined>;
 
 /** What may be said of a workspace and an identity, wherever it is said. */
-export type Setting = keyof WorkspaceBlock | 'accountId' | 'oidcToken';
+export type Setting =
+  keyof WorkspaceBlock | 'accountId' | 'oidcToken' | 'workspaceId';
 
 /** One place where settings are found. */
 export interface Source {
@@ -27,6 +28,7 @@ const ENV_NAMES: Record<Setting, string> = {
   oidcToken: 'DATABRICKS_OIDC_TOKEN',
   audience: 'DATABRICKS_TOKEN_AUDIENCE',
   accountId: 'DATABRICKS_ACCOUNT_ID',
+  workspaceId: 'DATABRICKS_WORKSPACE_ID',
 };
 
 const PROFILE_NAMES: Partial<Record<Setting, string>> = {
@@ -40,6 +42,7 @@ const PROFILE_NAMES: Partial<Record<Setting, string>> = {
   oidcTokenEnv: 'oidc_token_env',
   audience: 'audience',
   accountId: 'account_id',
+  workspaceId: 'workspace_id',
 };
 
 /**
@@ -68,7 +71,7 @@ const readBlock = (key: string, block: WorkspaceBlock): Source => ({
   nameOf: setting => `${key}.${setting}`,
 });
 
-const readEnvironment = (env: Env): Source => ({
+export const readEnvironment = (env: Env): Source => ({
   get: setting => trimSetting(env[ENV_NAMES[setting]]),
   nameOf: setting => ENV_NAMES[setting],
 });

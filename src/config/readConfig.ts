@@ -137,10 +137,10 @@ function readEndpoints(
 }
 
 function identify({ endpoint, readWorkspace }: MintingSettings): string {
-  const { host, method, clientId, identityKeys } = readWorkspace();
+  const { host, workspaceId, method, clientId, identityKeys } = readWorkspace();
   // Without an id, an identity is known only by where its secret is.
   const login = clientId ?? [method, identityKeys];
-  return JSON.stringify([endpoint.value, host, login]);
+  return JSON.stringify([endpoint.value, host, workspaceId, login]);
 }
 
 function connect(

@@ -32,6 +32,8 @@ export type WorkspaceSettings = Identity & {
   host: string;
   /** Which setting the host came from, for messages. */
   hostKey: string;
+  /** Which workspace is meant, where the host serves several. */
+  workspaceId?: string;
   /** Which settings the identity came from, for messages. */
   identityKeys: string;
 };

@@ -18,7 +18,7 @@ import { identityRemedy, describeCaller } from './identityTexts';
 import { ProvisionedInstance } from './provisionedInstance';
 import { RequestSubject } from './workspaceErrors';
 import { invalidReply, readReply } from './workspaceReply';
-import { callWorkspace } from './workspaceRequest';
+import { callWorkspace, type WorkspaceReply } from './workspaceRequest';
 
 export interface WorkspaceOptions {
   settings: {
@@ -63,6 +63,7 @@ export class Workspace {
   readonly #accessToken: TokenRefresher;
   readonly #endpoint: Endpoint;
   #userName?: string;
+  #answeredBy?: string;
 
   constructor(options: WorkspaceOptions) {
     this.#options = options;
@@ -176,6 +177,9 @@ export class Workspace {
         headers: {
           authorization: `Bearer ${token}`,
           'content-type': 'application/json',
+          ...(settings.workspaceId && {
+            'x-databricks-workspace-id': settings.workspaceId,
+          }),
         },
         subject: {
           ...this.#subject(settings),
@@ -187,7 +191,7 @@ export class Workspace {
 
     const token = await this.#accessToken.token(request.signal);
     try {
-      return await attempt(token);
+      return this.#checked(await attempt(token));
     } catch (error) {
       if (
         !(error instanceof LakebaseError) ||
@@ -196,8 +200,30 @@ export class Workspace {
       )
         throw error;
       this.#accessToken.discard(token);
-      return attempt(await this.#accessToken.token(request.signal));
+      const successor = await this.#accessToken.token(request.signal);
+      return this.#checked(await attempt(successor));
     }
+  }
+
+  /** Notes which workspace answered, which must be the one that was meant. */
+  #checked(reply: WorkspaceReply): WorkspaceReply {
+    const { host, hostKey, workspaceId } =
+      this.#options.settings.readWorkspace();
+    this.#answeredBy = reply.workspaceId ?? workspaceId;
+    if (!workspaceId || this.#answeredBy === workspaceId) return reply;
+    throw new LakebaseError('workspace-mismatch', {
+      problem:
+        `Workspace ${this.#answeredBy} answered at ${host}, but ` +
+        `${workspaceId} is configured`,
+      remedy:
+        `Check the id in ${hostKey} (?o=), DATABRICKS_WORKSPACE_ID and ` +
+        'workspace_id of the profile',
+    });
+  }
+
+  /** The id of the workspace, once it has answered. */
+  get id(): string | undefined {
+    return this.#answeredBy;
   }
 
   /**
@@ -226,7 +252,7 @@ export class Workspace {
     settings: WorkspaceSettings,
   ): Omit<RequestSubject, 'action' | 'surface'> {
     const { value, source } = this.#options.settings.endpoint;
-    const { host, hostKey } = settings;
+    const { host, hostKey, workspaceId } = settings;
     return {
       party: 'Databricks',
       who: describeCaller(settings, this.#userName),
@@ -235,6 +261,7 @@ export class Workspace {
       endpointKey: source,
       workspaceHost: host,
       hostKey,
+      workspaceId,
     };
   }
 }

@@ -19,6 +19,8 @@ export interface RequestSubject {
   workspaceHost: string;
   /** Where the host that was called came from. */
   hostKey: string;
+  /** Which of its workspaces the call named. */
+  workspaceId?: string;
   /** The URLs at which tokens are got, the look-up of oneself, the API proper. */
   surface: 'client' | 'exchange' | 'self' | 'api';
 }
@@ -88,7 +90,13 @@ const RULES: Rule[] = [
     surfaces: ['api', 'self'],
     errorCodes: ['UNAUTHENTICATED', 'INVALID_ACCESS_TOKEN'],
     statuses: [401],
-    remedy: s => s.identityRemedy,
+    remedy: s =>
+      s.identityRemedy +
+      (s.workspaceId
+        ? ''
+        : `. If ${s.workspaceHost} serves several workspaces, add the id of ` +
+          `this one to ${s.hostKey}, as in https://host/?o=1234567890, or set ` +
+          'DATABRICKS_WORKSPACE_ID'),
   },
   {
     code: 'permission-denied',

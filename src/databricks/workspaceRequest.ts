@@ -24,6 +24,14 @@ export interface WorkspaceResponse {
   serverTimeMs?: number;
 }
 
+/** A reply of the API. */
+export interface WorkspaceReply {
+  reply: unknown;
+  serverTimeMs?: number;
+  /** Which workspace answered. */
+  workspaceId?: string;
+}
+
 /**
  * Makes one attempt to call the workspace, or who else speaks HTTP.
  *
@@ -32,13 +40,14 @@ export interface WorkspaceResponse {
  */
 export async function callWorkspace(
   request: WorkspaceRequest,
-): Promise<{ reply: unknown; serverTimeMs?: number }> {
+): Promise<WorkspaceReply> {
   const response = await sendRequest(request);
-  const { status, body, serverTimeMs } = response;
+  const { status, headers, body, serverTimeMs } = response;
   if (status < 200 || status > 299) {
     throw explainRefusal(response, request.subject, request.clock.wall());
   }
-  return { reply: parse(body, request), serverTimeMs };
+  const workspaceId = headers.get('x-databricks-org-id') ?? undefined;
+  return { reply: parse(body, request), serverTimeMs, workspaceId };
 }
 
 /**

@@ -21,6 +21,7 @@ export const KNEX_ROWS: Row[] = [
     name: 'knexConfig that is text',
     refused: 'knexConfig',
     database: { knexConfig: 'x' },
+    differs: ['refused-before-sending'],
   },
   {
     name: "plugin's knexConfig that is text",
@@ -55,11 +56,13 @@ export const KNEX_ROWS: Row[] = [
     name: 'pool sizes as text',
     refused: 'opt.min must be',
     database: pool({ min: '1', max: '4' }),
+    differs: ['refused-before-sending'],
   },
   {
     name: 'pool.max that is no number',
     refused: 'opt.max must be',
     database: pool({ max: 'many' }),
+    differs: ['refused-before-sending'],
   },
   {
     name: 'unknown setting of the pool',

@@ -170,6 +170,7 @@ export const OBJECT_ROWS: Row[] = [
     name: 'schema name of 64 bytes',
     refused: '63-byte limit',
     database: { ...schemas, schemaPrefix: 's'.repeat(57) },
+    differs: ['refused-before-sending'],
   },
   {
     name: 'database name of 64 bytes, cut off by an earlier start',

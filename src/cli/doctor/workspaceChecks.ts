@@ -70,7 +70,10 @@ export const identityCheck: Check = {
     });
     const { method, identityKeys } = access.endpoint.readWorkspace();
     const name = await access.identity();
-    return ok(`${name} is accepted, ${method} of ${identityKeys}`);
+    const where = access.workspaceId
+      ? `, in workspace ${access.workspaceId}`
+      : '';
+    return ok(`${name} is accepted, ${method} of ${identityKeys}${where}`);
   },
 };
 
