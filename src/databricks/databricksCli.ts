@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { isError } from 'lodash';
+import { omitBy } from 'lodash';
 import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import { Credential } from '../tokenRefresher';
@@ -7,7 +7,7 @@ import type { TokenRequest } from './tokenRequest';
 import { WorkspaceSettings } from './identity';
 import { loginCommand } from './identityTexts';
 import { CutShort, oneAttempt } from './oneAttempt';
-import { invalidReply, readReply } from './workspaceReply';
+import { quoteOutput } from './quoteOutput';
 
 type CliSettings = Extract<WorkspaceSettings, { method: 'databricks-cli' }>;
 
@@ -17,6 +17,10 @@ const cliReply = z.object({
 });
 
 const OLD = /no such command|unknown (command|flag|shorthand)/i;
+
+/** What the CLI says of a profile for a service principal, or of several. */
+const NO_USER = /m2m|client[ _]credentials|client_secret|service principal/i;
+const SEVERAL = /profiles? (match|found)|matching profiles|multiple profiles/i;
 
 /** A token of the user who is logged in to the Databricks CLI. */
 export async function readTokenOfCli(
@@ -30,17 +34,30 @@ export async function readTokenOfCli(
     (error, cutShort) => explainFailure(error, cutShort, settings),
     request,
   );
-  const action = `give a token (${command} auth token)`;
-  const { access_token, expiry } = readReply(
-    cliReply,
-    parse(output),
-    'The Databricks CLI',
-    action,
-  );
-  const lifeMs = Date.parse(expiry) - request.clock.wall();
-  if (!(lifeMs > 0)) throw invalidReply('expiry', 'The Databricks CLI', action);
-  return { token: access_token, lifeMs };
+  const { data } = cliReply.safeParse(parse(output));
+  const lifeMs = data ? Date.parse(data.expiry) - request.clock.wall() : 0;
+  if (data && lifeMs > 0) return { token: data.access_token, lifeMs };
+  // One that has expired may be replaced by the next call; other words stay.
+  throw new LakebaseError(data ? 'workspace-reply-invalid' : 'client-refused', {
+    problem:
+      `The Databricks CLI (${command} auth token) gave ` +
+      (data ? 'a token that has expired' : 'no token as JSON'),
+    remedy: 'See what it prints, and log in if need be',
+    statements: [loginCommand(settings)],
+  });
 }
+
+/**
+ * What it inherits must not lead it elsewhere than the settings do: variables of
+ * Databricks beat its arguments in part, and are about another source.
+ */
+const KEPT = ['DATABRICKS_CONFIG_FILE'];
+
+const childEnvironment = () =>
+  omitBy(
+    process.env,
+    (_, name) => /^DATABRICKS_/i.test(name) && !KEPT.includes(name),
+  );
 
 function run(
   command: string,
@@ -51,10 +68,10 @@ function run(
     const child = execFile(
       command,
       args,
-      { signal, windowsHide: true },
+      { signal, windowsHide: true, env: childEnvironment() },
       (error, stdout, stderr) =>
         error
-          ? reject(Object.assign(error as Error, { old: OLD.test(stderr) }))
+          ? reject(Object.assign(error as Error, { stderr }))
           : resolve(stdout),
     );
     // At first it is only asked to end, which it may not heed.
@@ -70,23 +87,23 @@ function explainFailure(
   cutShort: CutShort,
   settings: CliSettings,
 ): LakebaseError {
-  const { code, old } = (isError(error) ? error : {}) as {
-    code?: string | number;
-    old?: boolean;
-  };
-  const { command } = settings;
+  const { command, host } = settings;
   if (cutShort) {
     return new LakebaseError('workspace-unreachable', {
       problem: `The Databricks CLI (${command}) gave no token: ${cutShort}`,
     });
   }
+  const { code, stderr = '' } = error as {
+    code?: string | number;
+    stderr?: string;
+  };
   if (typeof code === 'string') {
     return new LakebaseError('client-refused', {
       problem: `The Databricks CLI could not be run as '${command}' (${code})`,
       remedy: 'Install it, or name its path in DATABRICKS_CLI_PATH',
     });
   }
-  if (old) {
+  if (OLD.test(stderr)) {
     return new LakebaseError('client-refused', {
       problem: `The Databricks CLI (${command}) does not know 'auth token': it is too old`,
       remedy:
@@ -94,18 +111,34 @@ function explainFailure(
         'DATABRICKS_CLI_PATH',
     });
   }
+  const said = quoteOutput(stderr);
   return new LakebaseError('client-refused', {
     problem:
-      `The Databricks CLI (${command}) has no token for ${settings.host} ` +
-      `(exit code ${code})`,
-    remedy: 'Log in',
-    statements: [loginCommand(settings)],
+      `The Databricks CLI (${command}) has no token for ${host} ` +
+      (said ? `(exit code ${code}): ${said}` : `(exit code ${code})`),
+    ...suggest(stderr, settings),
   });
 }
 
+function suggest(stderr: string, settings: CliSettings) {
+  if (SEVERAL.test(stderr)) {
+    return { remedy: 'Name one of these profiles in workspace.profile' };
+  }
+  if (NO_USER.test(stderr)) {
+    return {
+      remedy:
+        'The CLI gives tokens of users only: let this module log in as the ' +
+        "service principal, with the profile's client_id and client_secret " +
+        'and authType: oauth-m2m',
+    };
+  }
+  return { remedy: 'Log in', statements: [loginCommand(settings)] };
+}
+
+/** Notices, such as one of a newer version, may come before it. */
 function parse(output: string): unknown {
   try {
-    return JSON.parse(output);
+    return JSON.parse(output.slice(output.indexOf('{')));
   } catch {
     return undefined;
   }

@@ -147,6 +147,70 @@ describe('the Databricks CLI', () => {
     expect(error.message).toContain('too old');
   });
 
+  it.each<[string, string, RegExp]>([
+    [
+      'two profiles match the host',
+      'Error: multiple profiles matched: a, b',
+      /: Error: multiple profiles matched: a, b\. Name one .*workspace\.profile$/,
+    ],
+    [
+      'the profile is of a service principal',
+      'Error: profile "p" uses M2M authentication',
+      /uses M2M authentication\. .*client_id and client_secret.*oauth-m2m$/,
+    ],
+    [
+      'anything else, in colour and on two lines',
+      '\u001b[31mError:\u001b[0m\nthe moon \u0007is full',
+      /: Error: the moon is full\. Log in: databricks auth login --host/,
+    ],
+    [
+      'a token among its words',
+      'Error: refresh of eyJhbGciOiJub25lIn0.e30.x and dapi0123456789 failed',
+      /refresh of \*\*\* and \*\*\* failed\. Log in/,
+    ],
+  ])('passes on what it says of %s', async (_, said, message) => {
+    const { command } = cli(
+      `console.error(${JSON.stringify(said)}); process.exit(1)`,
+    );
+
+    const error = await failureWith(command);
+
+    expect(error).toMatchObject({ code: 'client-refused', permanent: true });
+    expect(error.message).toMatch(message);
+  });
+
+  it('may say something before its answer', async () => {
+    const { command } = cli(
+      `console.log('A new version is available'); console.log('${JSON.stringify(answer())}')`,
+    );
+
+    await expect(
+      workspaceWith(command).mintCredential(),
+    ).resolves.toBeDefined();
+  });
+
+  it('is not led elsewhere by what this process inherits', async () => {
+    const { command } = cli(
+      `const led = Object.keys(process.env).filter(name => /^DATABRICKS_/.test(name));
+       console.error(led.join(' ')); process.exit(1)`,
+    );
+    const env = {
+      DATABRICKS_CONFIG_PROFILE: 'other',
+      DATABRICKS_HOST: 'https://other.example.com',
+      DATABRICKS_CONFIG_FILE: '/nowhere',
+    };
+    const before = { ...process.env };
+    Object.assign(process.env, env);
+
+    const error = await failureWith(command).finally(() => {
+      process.env = before;
+    });
+
+    expect(error.message).toContain(
+      '(exit code 1): DATABRICKS_CONFIG_FILE. Log in',
+    );
+  });
+
   it('is to be installed when it is missing', async () => {
     const error = await failureWith('/nowhere/databricks');
 
@@ -156,21 +220,25 @@ describe('the Databricks CLI', () => {
     expect(error.message).toContain('DATABRICKS_CLI_PATH');
   });
 
-  it.each<[string, string]>([
+  it.each<[string, string, string?]>([
     ['plain text', `console.log('${CANARY}')`],
     ['nothing', ''],
     ['no token', `console.log('{"expiry":"2099-01-01T00:00:00Z"}')`],
     ['no end', `console.log('{"access_token":"${CANARY}"}')`],
     [
-      'a token without an end',
+      'a token of old',
       `console.log('{"access_token":"${CANARY}","expiry":"0001-01-01T00:00:00Z"}')`,
+      'workspace-reply-invalid',
     ],
-  ])('is not quoted when it tells %s', async (_, code) => {
-    const error = await failureWith(cli(code).command);
+  ])(
+    'is not quoted when it tells %s',
+    async (_, code, means = 'client-refused') => {
+      const error = await failureWith(cli(code).command);
 
-    expect(error.code).toBe('workspace-reply-invalid');
-    expect(error.message).toContain('The Databricks CLI');
-  });
+      expect(error.code).toBe(means);
+      expect(error.message).toContain('The Databricks CLI');
+    },
+  );
 
   it('does not wait for somebody to answer a question', async () => {
     const { command } = cli(
