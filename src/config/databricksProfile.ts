@@ -25,7 +25,7 @@ export function readDatabricksProfile(
   env: Env,
   named: { name: string; key: string } | undefined,
 ): DatabricksProfile | undefined {
-  const file = configFile(env);
+  const file = findFile(env);
   const sections = file === undefined ? undefined : readSections(file);
   const byFile = sections?.get(SETTINGS)?.default_profile;
   const wanted =
@@ -44,20 +44,28 @@ export function readDatabricksProfile(
   );
 }
 
-function configFile(env: Env): string | undefined {
+function findFile(env: Env): string | undefined {
   const home = env.HOME ?? env.USERPROFILE;
   const given = env.DATABRICKS_CONFIG_FILE?.trim() || '~/.databrickscfg';
   if (!/^~(?=[/\\]|$)/.test(given)) return given;
   return home === undefined ? undefined : join(home, given.slice(1));
 }
 
+/** Names of the profiles in the file, to choose among. */
+export function listProfiles(env: Env): string[] {
+  const file = findFile(env);
+  const sections = file === undefined ? undefined : readSections(file);
+  return [...(sections?.keys() ?? [])].filter(name => name !== SETTINGS);
+}
+
 function readSections(file: string) {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = decode(readFileSync(file));
   } catch (error) {
     const code = isError(error) ? (error as NodeJS.ErrnoException).code : '';
-    if (code === 'ENOENT') return undefined;
+    // Without a home, or with /dev/null for one.
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new ConfigurationError(
       `The Databricks configuration file ${file} cannot be read (${code})`,
       'Check its permissions, or name another one in DATABRICKS_CONFIG_FILE',
@@ -66,6 +74,16 @@ function readSections(file: string) {
   return parseSections(text);
 }
 
+/** Some editors of Windows save as UTF-16, which begins with such a mark. */
+const decode = (bytes: Buffer) =>
+  new TextDecoder(
+    bytes[0] === 0xff && bytes[1] === 0xfe
+      ? 'utf-16le'
+      : bytes[0] === 0xfe && bytes[1] === 0xff
+        ? 'utf-16be'
+        : 'utf-8',
+  ).decode(bytes);
+
 /**
  * As Databricks' tools read it, which npm's `ini` does not: a comment within a
  * line starts at a `#` or `;` after a blank, since secrets may hold either.
@@ -73,7 +91,7 @@ function readSections(file: string) {
 function parseSections(text: string) {
   const sections = new Map<string, Record<string, string>>();
   let section = 'DEFAULT';
-  for (const raw of text.replace(/^\uFEFF/, '').split(/\r?\n/)) {
+  for (const raw of text.split(/\r?\n/)) {
     const line = raw.trim();
     if (/^([#;]|$)/.test(line)) continue;
     const header = /^\[([^\]]+)\]/.exec(line);
@@ -85,7 +103,8 @@ function parseSections(text: string) {
     const pair = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(line);
     if (!pair) continue;
     const [, key, rest] = pair;
-    sections.set(section, { ...sections.get(section), [key]: unquote(rest) });
+    const name = key.toLowerCase();
+    sections.set(section, { ...sections.get(section), [name]: unquote(rest) });
   }
   return sections;
 }

@@ -122,7 +122,10 @@ function readEndpoint(
   const endpoint = ofPlugin ?? ofBlock ?? findInEnvironment(env);
   if (!endpoint) {
     throw new ConfigurationError(
-      `${key}.endpoint is missing`,
+      `${key}.endpoint is missing` +
+        (env.PGHOST
+          ? ': PGHOST and its like say where one listens, but not its name'
+          : ''),
       'Set it, or LAKEBASE_ENDPOINT, to the name of the endpoint: projects/P, ' +
         'projects/P/branches/B or projects/P/branches/B/endpoints/E',
     );

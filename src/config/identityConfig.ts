@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../errors';
 import { WorkspaceBlock } from './configSchema';
 import { readClaims } from '../databricks/readClaims';
+import { listProfiles } from './databricksProfile';
 import { Identity, tokenUrl, WorkspaceSettings } from '../databricks/identity';
 import {
   Env,
@@ -65,10 +66,20 @@ export function readWorkspaceSettings(
   }
   throw new ConfigurationError(
     `${key} names no identity`,
-    'Set clientId and clientSecret there, or DATABRICKS_CLIENT_ID and ' +
-      'DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal; ' +
-      'or else token, oidcTokenFile, oidcTokenEnv, profile, or authType',
+    suggestProfile(key, env) ??
+      'Set clientId and clientSecret there, or DATABRICKS_CLIENT_ID and ' +
+        'DATABRICKS_CLIENT_SECRET, to an OAuth secret of a service principal; ' +
+        'or else token, oidcTokenFile, oidcTokenEnv, profile, or authType',
   );
+}
+
+/** A file without a default profile may have the one that is meant. */
+function suggestProfile(key: string, env: Env): string | undefined {
+  const names = listProfiles(env).filter(name => name !== 'DEFAULT');
+  return names.length === 0
+    ? undefined
+    : `Set it, or name a profile in ${key}.profile or ` +
+        `DATABRICKS_CONFIG_PROFILE: there are ${names.join(', ')}`;
 }
 
 /** A name or an address; not what a second scheme or a quote leaves of one. */
@@ -92,8 +103,9 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
   }
   throw new ConfigurationError(
     `${key}.host is missing`,
-    "Set it, or DATABRICKS_HOST, to the workspace's URL, such as " +
-      'https://dbc-1234.cloud.databricks.com',
+    suggestProfile(key, env) ??
+      "Set it, or DATABRICKS_HOST, to the workspace's URL, such as " +
+        'https://dbc-1234.cloud.databricks.com',
   );
 }
 
@@ -302,7 +314,8 @@ function readNeeded(source: Source, setting: Setting): string {
   const value = source.get(setting);
   if (value === undefined) {
     throw new ConfigurationError(
-      `${source.nameOf(setting)} is missing`,
+      `${source.nameOf(setting)} is missing, or what it refers to is: a ` +
+        'variable that is not set, or an empty file',
       'Set it beside the rest of this identity, or all of the identity in ' +
         'another place: nothing but the host may come from elsewhere',
     );

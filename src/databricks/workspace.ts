@@ -251,13 +251,14 @@ export class Workspace {
   #subject(
     settings: WorkspaceSettings,
   ): Omit<RequestSubject, 'action' | 'surface'> {
-    const { value, source } = this.#options.settings.endpoint;
+    const { value, kind, source } = this.#options.settings.endpoint;
     const { host, hostKey, workspaceId } = settings;
     return {
       party: 'Databricks',
       who: describeCaller(settings, this.#userName),
       identityRemedy: identityRemedy(settings),
       endpoint: value,
+      endpointKind: kind,
       endpointKey: source,
       workspaceHost: host,
       hostKey,

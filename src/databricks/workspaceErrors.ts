@@ -14,6 +14,7 @@ export interface RequestSubject {
   /** What to do about an identity that is not accepted, as a sentence. */
   identityRemedy: string;
   endpoint: string;
+  endpointKind: 'endpoint' | 'instance';
   /** Where the endpoint came from. */
   endpointKey: string;
   workspaceHost: string;
@@ -40,7 +41,15 @@ interface Rule {
 const endpointDoubts = (s: RequestSubject) =>
   `${s.endpointKey} (${s.endpoint}): it may be misspelt, lie in another ` +
   `workspace than ${s.workspaceHost}, or be hidden from ${s.who}, who needs ` +
-  'CAN USE on the project';
+  `CAN USE on the project; ${otherKind(s)}`;
+
+/** Projects and instances are easily taken for one another. */
+const otherKind = ({ endpoint, endpointKind }: RequestSubject) =>
+  endpointKind === 'instance'
+    ? 'if it is a project of Autoscaling, set ' +
+      `backend.database.lakebase.endpoint: projects/${endpoint} instead`
+    : 'if it is an instance of Provisioned, set ' +
+      'backend.database.lakebase.instance instead';
 
 /** All that is known of refusals, to be corrected in one place. */
 const RULES: Rule[] = [

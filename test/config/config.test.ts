@@ -160,6 +160,14 @@ describe('the endpoint', () => {
     expect(readBlock({ endpoint: ENDPOINT }).endpoint.value).toBe(ENDPOINT);
   });
 
+  it('is asked for by its name where only PG* is set', () => {
+    const env = { ...ENV, LAKEBASE_ENDPOINT: undefined, PGHOST: 'ep.example' };
+
+    expect(catchRefusal(() => readBlock({}, env))).toMatch(
+      /endpoint is missing: PGHOST .* not its name\. Set it, or LAKEBASE_ENDPOINT/,
+    );
+  });
+
   it.each([
     'projects/6bef4151-4b5d-4147-b4d0-c2f4fd5b40db/branches/br-broad-pine-y12n6gnv/endpoints/ep-summer-frost-y131l3vx',
     'projects/P/branches/B_1/endpoints/E.2',
@@ -306,6 +314,7 @@ describe('the identity', () => {
   ])('lacks the %s in %s', (missing, _, workspace, env) => {
     const message = catchRefusal(() => readBlock({ workspace }, env));
     expect(message).toContain(`${missing} is missing`);
+    expect(message).toContain('variable that is not set');
   });
 
   it('stays what it was at start but for the secret', async () => {

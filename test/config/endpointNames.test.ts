@@ -1,3 +1,4 @@
+import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../../emulator';
 import { killSessions, lakebaseTests } from '../support/lakebase';
 
@@ -189,6 +190,29 @@ describe('a branch', () => {
     await expect(knex.raw('select 1')).rejects.toMatchObject({
       code: 'branch-changed',
       message: expect.stringContaining('br-another') as string,
+    });
+  });
+});
+
+describe('a name that is not there', () => {
+  it.each<[string, JsonObject, string]>([
+    [
+      'a project as an instance',
+      { endpoint: null, instance: 'backstage' },
+      'set backend.database.lakebase.endpoint: projects/backstage instead',
+    ],
+    [
+      'an instance as a project',
+      { endpoint: 'projects/our-instance' },
+      'set backend.database.lakebase.instance instead',
+    ],
+  ])('leads to the other kind: %s', async (_, lakebase, remedy) => {
+    const emulator = await start.emulator();
+    const { getClient } = start.lakebase(emulator, { lakebase });
+
+    await expect(getClient('catalog')).rejects.toMatchObject({
+      code: 'endpoint-not-found',
+      message: expect.stringContaining(remedy) as string,
     });
   });
 });

@@ -1,6 +1,12 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readDatabricksProfile } from '../../src/config/databricksProfile';
-import { CANARY, catchRefusal, temporaryFiles } from '../support/appConfig';
+import {
+  CANARY,
+  catchRefusal,
+  readBlock,
+  temporaryFiles,
+} from '../support/appConfig';
 
 const files = temporaryFiles();
 
@@ -28,6 +34,52 @@ describe('the file of profiles', () => {
     const text = `# token = no\n; token = no\n\n[p]\n${line}\nhost = x\n`;
 
     expect(profile(text, 'p')!.values).toEqual({ token: value, host: 'x' });
+  });
+
+  it.each<BufferEncoding>(['utf8', 'utf16le'])(
+    'may be saved as %s, with a mark of that at its begin',
+    encoding => {
+      const file = join(files.folder(), 'cfg');
+      writeFileSync(file, Buffer.from('\uFEFF[p]\nToken = dapi\n', encoding));
+
+      expect(
+        readDatabricksProfile(
+          { DATABRICKS_CONFIG_FILE: file },
+          { name: 'p', key: 'KEY' },
+        )!.values,
+      ).toEqual({ token: 'dapi' });
+    },
+  );
+
+  it('may have capitals in its keys', () => {
+    expect(profile('[p]\nHost = x\nTOKEN = y', 'p')!.values).toEqual({
+      host: 'x',
+      token: 'y',
+    });
+  });
+
+  it('need not be where there is no home', () => {
+    expect(
+      readDatabricksProfile({ HOME: '/dev/null' }, undefined),
+    ).toBeUndefined();
+  });
+
+  it.each([
+    ['a host', {}],
+    ['an identity', { host: 'https://h.example.com' }],
+  ])('leads to its profiles where %s is missing', (_, workspace) => {
+    const DATABRICKS_CONFIG_FILE = files.file('cfg', '[dev]\n[prod]\n');
+
+    const message = catchRefusal(() =>
+      readBlock(
+        { endpoint: 'projects/p', workspace },
+        { DATABRICKS_CONFIG_FILE },
+      ),
+    );
+
+    expect(message).toMatch(
+      /workspace\.profile or DATABRICKS_CONFIG_PROFILE: there are dev, prod$/,
+    );
   });
 
   it('keeps its sections apart', () => {
