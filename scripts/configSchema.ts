@@ -23,7 +23,7 @@ export function generateConfigSchema() {
     ...holding({
       backend: holding({
         database: holding({
-          lakebase: jsonSchema(lakebaseSchema),
+          lakebase: jsonSchema(z.union([z.literal(false), lakebaseSchema])),
           plugin: {
             type: 'object',
             additionalProperties: holding({ lakebase: jsonSchema(ofPlugin) }),

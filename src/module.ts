@@ -7,7 +7,7 @@ import {
   ServiceRef,
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
-import { isConfigured, wantsReadiness } from './config/blocks';
+import { explainUnused, isConfigured, wantsReadiness } from './config/blocks';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';
@@ -99,6 +99,17 @@ const rootHealthServiceFactory = createServiceFactory({
   factory: ({ lakebase, stock }) => lakebase.probedBy(stock),
 });
 
+/** Logs a line at start, which the loader itself cannot. */
+const createNoticeFactory = (notice: string) =>
+  createServiceFactory({
+    service: createServiceRef<object>({ id: 'lakebase.notice', scope: 'root' }),
+    deps: { logger: coreServices.rootLogger },
+    factory({ logger }) {
+      logger.info(notice);
+      return {};
+    },
+  });
+
 /**
  * Replaces the database service when a plugin is on Lakebase by
  * `backend.database`, and does nothing otherwise.
@@ -108,7 +119,11 @@ const rootHealthServiceFactory = createServiceFactory({
 export const lakebaseFeatureLoader = createBackendFeatureLoader({
   deps: { rootConfig: coreServices.rootConfig },
   *loader({ rootConfig }) {
-    if (!isConfigured(rootConfig)) return;
+    if (!isConfigured(rootConfig, process.env)) {
+      const reason = explainUnused(rootConfig, process.env);
+      if (reason) yield createNoticeFactory(reason);
+      return;
+    }
     yield lakebaseDatabaseServiceFactory;
     // Yielded explicitly, so it starts even if another database service has
     // replaced ours and nothing depends on it: it warns of that.

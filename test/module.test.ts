@@ -86,7 +86,7 @@ describe('backend.add(lakebase)', () => {
         backend: {
           database: {
             client: 'pg',
-            connection: { host, port, user, password },
+            connection: { host, port, user, password, ssl: false },
             ensureExists: false,
             pluginDivisionMode: 'schema',
           },
@@ -99,6 +99,74 @@ describe('backend.add(lakebase)', () => {
 
     await expect(currentUser(seen)).resolves.toBe(user);
     // The stock service does not close its pools.
+    await (await seen.database!.getClient()).destroy();
+    await backend.stop();
+  });
+
+  it('says at start why nothing is on Lakebase with another client', async () => {
+    const emulator = await start.emulator();
+    const own = { client: 'better-sqlite3', connection: ':memory:' };
+    const note = /lakebase has no effect: .*client is 'better-sqlite3'/;
+    const { rootLogger, rootConfig, lines } = services(emulator, own);
+
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule],
+    });
+
+    expect(lines).toContainEqual({
+      level: 'info',
+      message: expect.stringMatching(note) as string,
+    });
+    expect(emulator.controlPlane.calls).toEqual([]);
+    await backend.stop();
+  });
+
+  it('stays out of the way of lakebase: false without a word', async () => {
+    const emulator = await start.emulator();
+    const database = { ...databaseConfig(emulator), lakebase: false };
+    const { rootLogger, lines } = keepingRootLogger();
+    const rootConfig = mockServices.rootConfig.factory({
+      data: { backend: { database } },
+    });
+
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule],
+    });
+
+    expect(lines.filter(({ message }) => /lakebase/i.test(message))).toEqual(
+      [],
+    );
+    await backend.stop();
+  });
+
+  it("leaves a laptop to the Postgres that Backstage's CLI starts for it", async () => {
+    const emulator = await start.emulator();
+    const { host, port, user, password } = postgresOfWorker();
+    const injected = {
+      client: 'pg',
+      connection: { host, port, user, password, ssl: false },
+    };
+    const { rootLogger, rootConfig, lines } = services(emulator, injected);
+    const { plugin, seen } = databaseUser();
+    const before = process.env.APP_CONFIG_backend_database;
+    process.env.APP_CONFIG_backend_database = JSON.stringify(injected);
+
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule, plugin],
+    }).finally(() => {
+      if (before === undefined) delete process.env.APP_CONFIG_backend_database;
+      else process.env.APP_CONFIG_backend_database = before;
+    });
+
+    await expect(currentUser(seen)).resolves.toBe(user);
+    expect(lines).toContainEqual({
+      level: 'info',
+      message: expect.stringContaining(
+        "client is 'embedded-postgres'",
+      ) as string,
+    });
+    expect(emulator.controlPlane.calls).toEqual([]);
+    // The stock service leaves its pools open.
     await (await seen.database!.getClient()).destroy();
     await backend.stop();
   });

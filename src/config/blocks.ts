@@ -8,6 +8,7 @@ import {
   type WorkspaceBlock,
   workspaceSchema,
 } from './configSchema';
+import type { Env } from './identitySources';
 import { DATABASE_KEY, LAKEBASE_KEY, pluginKey } from './keys';
 import { boolean, parseAt, withoutNulls } from './values';
 
@@ -63,8 +64,39 @@ interface Switches {
   plugin?: Record<string, Switches | undefined>;
 }
 
-const readSwitches = (rootConfig: Config): Switches =>
-  withoutNulls(rootConfig.getOptional(DATABASE_KEY) ?? {}) as Switches;
+function readSwitches(rootConfig: Config, env: Env): Switches {
+  const { lakebase, ...database } = withoutNulls(
+    rootConfig.getOptional(DATABASE_KEY) ?? {},
+  ) as Switches;
+  return {
+    ...database,
+    ...(isEmbedded(env) && { client: EMBEDDED }),
+    // As for a single plugin: Backstage's own service.
+    ...(lakebase !== false && lakebase !== undefined && { lakebase }),
+  };
+}
+
+/** The client that Backstage's CLI starts a Postgres for, on a laptop. */
+const EMBEDDED = 'embedded-postgres';
+
+/**
+ * Whether the CLI has done so: it then says `pg` in its place, and hands over
+ * the connection, with its password, in this variable.
+ */
+function isEmbedded(env: Env): boolean {
+  try {
+    const { client, connection, ...rest } = JSON.parse(
+      env.APP_CONFIG_backend_database ?? '{}',
+    ) as { client?: unknown; connection?: { password?: unknown } };
+    return (
+      client === 'pg' &&
+      typeof connection?.password === 'string' &&
+      Object.keys(rest).length === 0
+    );
+  } catch {
+    return false;
+  }
+}
 
 /** Otherwise Backstage's own database service has the plugin. */
 function isOnLakebase(database: Switches, pluginId: string): boolean {
@@ -84,9 +116,25 @@ const namedOnLakebase = (database: Switches) =>
     : [];
 
 /** Whether there is anything to do for this package. */
-export function isConfigured(rootConfig: Config): boolean {
-  const database = readSwitches(rootConfig);
+export function isConfigured(rootConfig: Config, env: Env): boolean {
+  const database = readSwitches(rootConfig, env);
   return isBaseOnLakebase(database) || namedOnLakebase(database).length > 0;
+}
+
+/** Why a block that is there has no effect, for whoever wonders. */
+export function explainUnused(
+  rootConfig: Config,
+  env: Env,
+): string | undefined {
+  // An empty block is none to a ConfigReader, and cannot be told from it.
+  const block = rootConfig.getOptional(LAKEBASE_KEY);
+  if (block === undefined || block === false) return undefined;
+  const { client } = readSwitches(rootConfig, env);
+  return (
+    `${LAKEBASE_KEY} has no effect: ${DATABASE_KEY}.client is ` +
+    (client === undefined ? 'not set' : `'${client as string}'`) +
+    ", and Lakebase takes 'pg'"
+  );
 }
 
 /** Whether our health service replaces Backstage's own. */
@@ -94,8 +142,8 @@ export const wantsReadiness = (rootConfig: Config): boolean =>
   rootConfig.getOptionalBoolean(`${LAKEBASE_KEY}.readiness`) ?? false;
 
 /** @throws ConfigurationError that names each key that has a wrong form. */
-export function readBlocks(rootConfig: Config): Blocks {
-  const switches = readSwitches(rootConfig);
+export function readBlocks(rootConfig: Config, env: Env): Blocks {
+  const switches = readSwitches(rootConfig, env);
   const database = parseAt(DATABASE_KEY, databaseSchema, switches);
   const plugins = namedOnLakebase(switches).map((id): [string, PluginBlock] => [
     id,

@@ -111,7 +111,27 @@ function checkLogin(settings: Record<string, unknown>, key: string): void {
   }
 }
 
+/** What app-config of a created app says for SQLite, under an overlay. */
+const OF_SQLITE = ':memory:';
+
 function parseString(value: string, key: string): Record<string, unknown> {
+  const text = value.trim();
+  if (text === '' || text === OF_SQLITE) return {};
+  // Anything else, pg would take for the name of a database or a host.
+  if (!/^postgres(ql)?:\/\//i.test(text)) {
+    throw new ConfigurationError(
+      `${key} is text, but not the URL of a Postgres database`,
+      'Write it as an object with host, port and database, or as ' +
+        'postgresql://host:5432/database',
+    );
+  }
+  // What follows it would be lost, and what comes before it be the host.
+  if (text.includes('#')) {
+    throw new ConfigurationError(
+      `${key} is a URL with a #, which ends it`,
+      'Write it as %23, or the whole as an object with host, port and database',
+    );
+  }
   try {
     return { ...parseConnectionString(value) };
   } catch {

@@ -67,7 +67,7 @@ export interface PluginSettings {
  * @throws ConfigurationError that names the key and the remedy.
  */
 export function readConfig(rootConfig: Config, env: Env): Settings {
-  const blocks = readBlocks(rootConfig);
+  const blocks = readBlocks(rootConfig, env);
   const endpoints = readEndpoints(rootConfig, blocks, env);
   const base = endpoints.find(endpoint => endpoint.base);
   const forPlugin = (id: string): PluginSettings | undefined => {

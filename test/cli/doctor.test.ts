@@ -54,7 +54,7 @@ describe('the doctor of a backend that is fit to start', () => {
 
     expect(healthy.stdout).toMatch(/\nFit to start\.\n$/);
     expect(healthy).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(broken.stdout).toContain("is not the name of an endpoint");
+    expect(broken.stdout).toContain('is not the name of an endpoint');
     expect(broken.exitCode).toBe(2);
   });
 

@@ -349,6 +349,53 @@ describe('a pool', () => {
   });
 });
 
+describe('a connection that is text', () => {
+  const REFUSED = 'is text, but not the URL of a Postgres database';
+
+  it.each([
+    'jdbc:postgresql://h:5432/databricks_postgres',
+    'h:5432',
+    'h',
+    'mysql://h/d',
+    'postgres:h',
+    '/var/run/postgresql databricks_postgres',
+    './backstage.sqlite',
+    'base',
+    '"postgresql://h/d"',
+    'host=h port=5432',
+  ])('%s is refused with its key', connection => {
+    expect(catchRefusal(() => checkAtStart({ connection }))).toContain(
+      `backend.database.connection ${REFUSED}`,
+    );
+    const plugin = { catalog: { connection } };
+    expect(catchRefusal(() => checkAtStart({ plugin }))).toContain(
+      `backend.database.plugin.catalog.connection ${REFUSED}`,
+    );
+  });
+
+  it('with a # that nobody has escaped is refused', () => {
+    const connection = 'postgresql://user#1@h.example.com/d';
+
+    expect(catchRefusal(() => checkAtStart({ connection }))).toMatch(
+      /backend\.database\.connection is a URL with a #.*%23/,
+    );
+  });
+
+  it.each(['', ' ', ':memory:'])('%j says nothing', connection => {
+    expect(read({ connection }).connection).toMatchObject({
+      database: 'backstage_plugin_catalog',
+      port: 5432,
+    });
+    expect(read({ connection }).connection.host).toBeUndefined();
+  });
+
+  it.each(['postgres', 'postgresql', 'POSTGRESQL'])('may be %s://', scheme => {
+    expect(
+      read({ connection: `${scheme}://h.example.com:5433/d` }).connection,
+    ).toMatchObject({ host: 'h.example.com', port: 5433 });
+  });
+});
+
 describe('at start', () => {
   it('a set-up without any fault passes', () => {
     const plugin = { catalog: { connection: { database: 'own' } } };
