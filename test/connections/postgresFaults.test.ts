@@ -1,5 +1,8 @@
 import { REFUSALS, type RefusalKind } from '../../emulator';
-import { explainConnectFault } from '../../src/connections/postgresFaults';
+import {
+  explainConnectFault,
+  readOnlyFault,
+} from '../../src/connections/postgresFaults';
 import { LakebaseError, type LakebaseErrorCode } from '../../src/errors';
 
 const HOST = 'ep-quiet-sun.database.example.com';
@@ -88,6 +91,23 @@ describe('an error is known by its code alone', () => {
   });
 });
 
+it.each(
+  [
+    '42501',
+    '3D000',
+    '25006',
+    '53300',
+    '57P01',
+    '28000',
+    '28P01',
+    'XX000',
+    'ENOTFOUND',
+    'EPIPE',
+  ].flatMap(code => [`1${code}`, `${code}1`]),
+)('a code is known as a whole: %s is not', code => {
+  expect(classify(code).code).toBe('database-error');
+});
+
 describe("an error without a code is known by pg's text", () => {
   it.each<[text: string, meaning: LakebaseErrorCode]>([
     ['Connection terminated unexpectedly', 'database-unreachable'],
@@ -116,6 +136,7 @@ describe('a refusal names', () => {
       '28000',
       `role "${USER}" does not exist`,
       [
+        `There is no Postgres role for ${USER} on this branch. Create it in the target branch: `,
         'CREATE EXTENSION IF NOT EXISTS databricks_auth',
         `databricks_create_role('${USER}', 'SERVICE_PRINCIPAL');`,
       ],
@@ -140,6 +161,7 @@ describe('a refusal names', () => {
         at,
         'backend.database.lakebase.endpoint',
         'backend.database.connection.host',
+        'not to a replica',
       ],
     ],
     [
@@ -156,6 +178,7 @@ describe('a refusal names', () => {
         'backend.database.connection.ssl.ca',
         'NODE_EXTRA_CA_CERTS',
         'backend.database.connection.ssl.servername',
+        "the endpoint's own host name",
       ],
     ],
     [
@@ -164,6 +187,7 @@ describe('a refusal names', () => {
       [
         at,
         'starting up',
+        'retried automatically',
         'in the workspace',
         'backend.database.lakebase.connectTimeout',
       ],
@@ -229,8 +253,18 @@ it('what has been explained before stays as it is', () => {
   expect(explainConnectFault(error, target)).toBe(error);
 });
 
-it('keeps the refusal as its cause', () => {
-  const refusal = failWith('53300', 'sorry, too many clients already');
+it.each([
+  ['53300', 'sorry, too many clients already'],
+  ['42501', 'permission denied to create database'],
+])('%s keeps the refusal as its cause', (code, message) => {
+  const refusal = failWith(code, message);
 
   expect(explainConnectFault(refusal, target).cause).toBe(refusal);
+});
+
+it('a server that takes no writes is one whether it refuses or says so', () => {
+  const refusal = failWith('25006', 'read-only');
+  const { code, explanation } = explainConnectFault(refusal, target);
+
+  expect(readOnlyFault(target)).toMatchObject({ code, explanation });
 });
