@@ -159,6 +159,34 @@ function readPort(port: unknown, key: string): { port?: number } {
   return { port: number };
 }
 
+/** What Node ignores without a word, and would then blame the server for. */
+function readTlsOptions(options: JsonObject, key: string): JsonObject {
+  const libpq = Object.keys(options).find(name => /^ssl/i.test(name));
+  if (libpq) {
+    throw new ConfigurationError(
+      `${key}.ssl.${libpq} has no effect: it is a setting of libpq`,
+      `Remove it: verification is always on, and ${key}.ssl.ca takes an ` +
+        'authority of your own',
+    );
+  }
+  if (options.ca === undefined) return options;
+  const authorities = [options.ca].flat().map(ca => {
+    // Variables often hold line breaks as two letters.
+    const pem = typeof ca === 'string' ? ca.replaceAll('\\n', '\n') : ca;
+    if (typeof pem === 'string' && PEM.test(pem)) return pem;
+    throw new ConfigurationError(
+      `${key}.ssl.ca is not a certificate in PEM`,
+      'It takes the text, not a path: write ca: { $file: /path/ca.pem }',
+    );
+  });
+  return {
+    ...options,
+    ca: authorities.length === 1 ? authorities[0] : authorities,
+  };
+}
+
+const PEM = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
+
 const ON = [undefined, true, 'true'];
 const OFF = [false, 'false', 0, '0', 'disable', 'no-verify'];
 
@@ -172,7 +200,9 @@ function verifiedTls(
 ): Knex.PgConnectionConfig['ssl'] {
   if (ON.includes(ssl as boolean)) return { rejectUnauthorized: true };
   const options =
-    typeof ssl === 'object' ? omitBy(ssl as JsonObject, isNil) : undefined;
+    typeof ssl === 'object'
+      ? readTlsOptions(omitBy(ssl as JsonObject, isNil), key)
+      : undefined;
   const verify = options ? options.rejectUnauthorized : ssl;
   // libpq's weaker modes come as a check of the name that accepts any.
   const anyName = options !== undefined && 'checkServerIdentity' in options;

@@ -115,7 +115,7 @@ describe('a plugin with an endpoint of its own', () => {
     port: 6000,
     user: 'base-user',
     statement_timeout: 5000,
-    ssl: { ca: 'a CA', servername: 'base.internal' },
+    ssl: { ca: '-----BEGIN CERTIFICATE-----', servername: 'base.internal' },
   };
   const own = { endpoint: OTHER };
 
@@ -126,7 +126,7 @@ describe('a plugin with an endpoint of its own', () => {
       keepAlive: true,
       keepAliveInitialDelayMillis: 30_000,
       port: 5432,
-      ssl: { ca: 'a CA', rejectUnauthorized: true },
+      ssl: { ca: '-----BEGIN CERTIFICATE-----', rejectUnauthorized: true },
       statement_timeout: 5000,
     });
   });

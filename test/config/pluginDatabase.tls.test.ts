@@ -15,6 +15,34 @@ function read(database: JsonObject) {
   };
 }
 
+describe("an authority of one's own", () => {
+  const sslOf = (ssl: JsonObject) =>
+    read({ connection: { host: HOST, ssl } }).plugin;
+  const PEM = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+
+  it('may have its line breaks as letters, as variables hold them', () => {
+    expect(sslOf({ ca: PEM.replaceAll('\n', '\\n') })).toMatchObject({
+      ca: PEM,
+    });
+    expect(sslOf({ ca: [PEM, PEM] })).toMatchObject({ ca: [PEM, PEM] });
+  });
+
+  it.each(['/etc/ssl/ca.pem', './ca.pem', 'MIIB', ['/a'], { $file: '/a' }, 5])(
+    '%j is refused, with how to name a file',
+    ca => {
+      expect(catchRefusal(() => sslOf({ ca: ca }))).toMatch(
+        /backend\.database\.connection\.ssl\.ca is not a certificate.*\$file/,
+      );
+    },
+  );
+
+  it.each(['sslmode', 'sslrootcert'])('%s of libpq is refused', name => {
+    expect(catchRefusal(() => sslOf({ [name]: 'x' }))).toMatch(
+      `backend.database.connection.ssl.${name} has no effect`,
+    );
+  });
+});
+
 /** All that is known to make pg trust anybody, or not use TLS at all. */
 const UNVERIFIED: [string, (host: string) => string | JsonObject][] = [
   ['ssl: false', host => ({ host, ssl: false })],
@@ -147,15 +175,18 @@ describe('a verified connection', () => {
 
   it('of one plugin may add to what holds for all', () => {
     const { plugin, base } = read({
-      connection: { ssl: { ca: 'a CA' } },
+      connection: { ssl: { ca: '-----BEGIN CERTIFICATE-----' } },
       plugin: { catalog: { connection: { ssl: { servername: HOST } } } },
     });
     expect(plugin).toEqual({
-      ca: 'a CA',
+      ca: '-----BEGIN CERTIFICATE-----',
       servername: HOST,
       rejectUnauthorized: true,
     });
-    expect(base).toEqual({ ca: 'a CA', rejectUnauthorized: true });
+    expect(base).toEqual({
+      ca: '-----BEGIN CERTIFICATE-----',
+      rejectUnauthorized: true,
+    });
   });
 });
 
@@ -166,7 +197,7 @@ describe('a connection string with a CA file', () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'ca-'));
     file = join(folder, 'ca.pem');
-    writeFileSync(file, 'a CA');
+    writeFileSync(file, '-----BEGIN CERTIFICATE-----');
   });
 
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -174,7 +205,7 @@ describe('a connection string with a CA file', () => {
   it('is verified', () => {
     const connection = `postgresql://${HOST}/?sslrootcert=${file}`;
     expect(read({ connection }).plugin).toEqual({
-      ca: 'a CA',
+      ca: '-----BEGIN CERTIFICATE-----',
       rejectUnauthorized: true,
     });
   });
