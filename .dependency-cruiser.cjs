@@ -52,7 +52,7 @@ module.exports = {
       from: {
         path: '^src/',
         pathNot: [
-          '^src/config/(readConfig|blocks|endpointSettings|values)\\.ts$',
+          '^src/config/(readConfig|blocks|endpointSettings|stockConfig|values)\\.ts$',
           '^src/(lakebase)\\.ts$',
           '^src/cli/loadConfig\\.ts$',
         ],

@@ -7,7 +7,9 @@ import {
   ServiceRef,
 } from '@backstage/backend-plugin-api';
 import { DatabaseManager } from '@backstage/backend-defaults/database';
+import { memoize } from 'lodash';
 import { explainUnused, isConfigured, wantsReadiness } from './config/blocks';
+import { isolateStockPlugin } from './config/stockConfig';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';
@@ -79,18 +81,23 @@ export const lakebaseDatabaseServiceFactory = createServiceFactory({
     lifecycle: coreServices.lifecycle,
   },
   createRootContext({ lakebase, rootConfig, rootLogger, rootLifecycle }) {
-    const stock = DatabaseManager.fromConfig(rootConfig, {
-      rootLogger,
-      rootLifecycle,
-    });
-    return { lakebase, stock };
+    const createManager = memoize((config: typeof rootConfig) =>
+      DatabaseManager.fromConfig(config, { rootLogger, rootLifecycle }),
+    );
+    const createStock = (pluginId: string) =>
+      createManager(isolateStockPlugin(rootConfig, process.env, pluginId));
+    return { lakebase, createStock };
   },
   factory: (
     { plugin, logger, lifecycle },
-    { lakebase, stock },
-  ): DatabaseService =>
-    lakebase.forPlugin(plugin.getId()) ??
-    stock.forPlugin(plugin.getId(), { logger, lifecycle }),
+    { lakebase, createStock },
+  ): DatabaseService => {
+    const id = plugin.getId();
+    return (
+      lakebase.forPlugin(id) ??
+      createStock(id).forPlugin(id, { logger, lifecycle })
+    );
+  },
 });
 
 const rootHealthServiceFactory = createServiceFactory({

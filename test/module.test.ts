@@ -268,6 +268,39 @@ describe('backend.add(lakebase)', () => {
     await emulator.gateway.drained();
   });
 
+  it('leaves such a plugin a schema of its own, too', async () => {
+    const emulator = await start.emulator();
+    const { host, port, user, password } = postgresOfWorker();
+    const connection = {
+      host,
+      port,
+      user,
+      password,
+      database: 'postgres',
+      ssl: false,
+    };
+    const { rootLogger, rootConfig } = services(emulator, {
+      pluginDivisionMode: 'schema',
+      plugin: { probe: { lakebase: false, connection } },
+    });
+    const { plugin, seen } = databaseUser();
+    const backend = await startTestBackend({
+      features: [rootLogger, rootConfig, lakebaseModule, plugin],
+    });
+
+    const knex = await seen.database!.getClient();
+    const { rows } = await knex.raw<{ rows: object[] }>(
+      'select current_user as user, current_schema() as schema',
+    );
+    expect(rows).toEqual([{ user, schema: 'probe' }]);
+    expect(emulator.gateway.logins).toEqual([]);
+
+    await knex.raw('drop schema probe');
+    // The stock service leaves its pools open.
+    await knex.destroy();
+    await backend.stop();
+  });
+
   it('puts single plugins on Lakebase, without a block for all', async () => {
     const emulator = await start.emulator();
     const { connection, lakebase } = databaseConfig(emulator);

@@ -58,13 +58,14 @@ export interface Blocks {
 }
 
 /** As much of `backend.database` as says who is on Lakebase. */
-interface Switches {
+export interface Switches {
   client?: unknown;
   lakebase?: unknown;
   plugin?: Record<string, Switches | undefined>;
 }
 
-function readSwitches(rootConfig: Config, env: Env): Switches {
+/** What says who is on Lakebase, and all that lies beside it. */
+export function readSwitches(rootConfig: Config, env: Env): Switches {
   const { lakebase, ...database } = withoutNulls(
     rootConfig.getOptional(DATABASE_KEY) ?? {},
   ) as Switches;
@@ -107,7 +108,8 @@ function isOnLakebase(database: Switches, pluginId: string): boolean {
     : plugin.lakebase !== false;
 }
 
-const isBaseOnLakebase = ({ client, lakebase }: Switches) =>
+/** Whether the plugins that are not mentioned by name are on Lakebase. */
+export const isBaseOnLakebase = ({ client, lakebase }: Switches) =>
   client === 'pg' && lakebase !== undefined;
 
 const namedOnLakebase = (database: Switches) =>

@@ -4,7 +4,7 @@ import { isNil, omit, omitBy } from 'lodash';
 import { parse as parseConnectionString } from 'pg-connection-string';
 import { ConfigurationError } from '../errors';
 import type { Blocks } from './blocks';
-import { DATABASE_KEY, LAKEBASE_KEY } from './keys';
+import { DATABASE_KEY, LAKEBASE_KEY, pluginKey } from './keys';
 import { isLoopback } from './loopback';
 
 /** After this time without traffic the kernel asks whether the peer is there. */
@@ -106,7 +106,8 @@ function checkLogin(settings: Record<string, unknown>, key: string): void {
     throw new ConfigurationError(
       `${key} holds a password beside ${LAKEBASE_KEY}, which logs in with ` +
         'credentials of its own',
-      'Remove one of the two',
+      'Remove one of the two; a plugin on another Postgres needs ' +
+        `${pluginKey('<id>')}.lakebase: false`,
     );
   }
 }
