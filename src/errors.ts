@@ -26,6 +26,7 @@ const PASSES_BY_ITSELF = {
   'token-refused': true,
   'database-error': false,
   'database-untrusted': false,
+  'database-refused': false,
   'database-missing': false,
   'database-read-only': false,
   'database-host-missing': false,

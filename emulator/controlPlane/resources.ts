@@ -13,6 +13,9 @@ export interface EndpointSettings {
   disabled?: boolean;
   /** Default: the gateway's. `null`: none yet, as of an endpoint just made. */
   host?: string | null;
+  /** Where its pooler listens, which takes no OAuth logins. */
+  pooledHost?: string;
+  readOnlyHost?: string;
 }
 
 export const projectResource = (
@@ -56,7 +59,7 @@ export function endpointResource(
   defaults: { host: string; state: EndpointState },
 ) {
   const { type = 'READ_WRITE', disabled = false } = settings;
-  const { host = defaults.host } = settings;
+  const { host = defaults.host, pooledHost, readOnlyHost } = settings;
   const { state = disabled ? 'IDLE' : defaults.state } = settings;
   return {
     name,
@@ -71,7 +74,13 @@ export function endpointResource(
       autoscaling_limit_min_cu: 1,
       autoscaling_limit_max_cu: 1,
       suspend_timeout_duration: '86400s',
-      ...(host !== null && { hosts: { host } }),
+      ...(host !== null && {
+        hosts: {
+          host,
+          read_only_host: readOnlyHost,
+          read_write_pooled_host: pooledHost,
+        },
+      }),
     },
   };
 }

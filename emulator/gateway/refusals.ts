@@ -14,6 +14,7 @@ export type RefusalKind =
   | 'externalAuthorization'
   | 'notYetValid'
   | 'keyUnknown'
+  | 'pooled'
   | 'plaintext'
   | 'noSni'
   | 'missingDatabase'
@@ -86,6 +87,7 @@ export const REFUSALS: Record<RefusalKind, RefusalVariant[]> = {
     () => `JWT token is not yet ready to use (nbf=${unixTime() + 60})`,
   ),
   keyUnknown: variants(['XX000', '28P01', '28000'], 'jwk not found'),
+  pooled: [variant('08P01', 'SASL authentication failed')],
   plaintext: [
     variant('08P01', 'Invalid protocol version. Protocol version: 196608'),
     variant('08006', 'Insecure connection'),

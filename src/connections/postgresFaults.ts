@@ -120,6 +120,17 @@ const RULES: Rule[] = [
     }),
   },
   {
+    code: 'database-refused',
+    text: /SASL authentication failed/i,
+    explain: t => ({
+      problem: `${at(t)} refused the login in the way of a pooler`,
+      remedy:
+        'A pooler takes no OAuth logins: leave out ' +
+        'backend.database.connection.host, or set it to the host of the ' +
+        'endpoint itself, without -pooler',
+    }),
+  },
+  {
     code: 'database-waking',
     state: /^57P0[123]$/,
     text: /starting up|compute node|control plane|handshake timeout|upstream handshake|authentication timed out/i,
@@ -149,6 +160,17 @@ const RULES: Rule[] = [
       remedy:
         'Check backend.database.connection.host and the DNS of this host; a ' +
         'host that was looked up is followed by a restart',
+    }),
+  },
+  {
+    // A server that says so can be reached.
+    code: 'database-refused',
+    state: /^08(004|P01)$/,
+    explain: t => ({
+      problem: `${at(t)} refused the connection; the cause says why`,
+      remedy:
+        'Check that backend.database.connection.host and port lead to the ' +
+        'endpoint itself, and not to a pooler or a proxy of another kind',
     }),
   },
   {

@@ -18,7 +18,12 @@ const endpointReply = z.object({
     endpoint_type: z.string().optional(),
     current_state: z.string().optional(),
     disabled: z.boolean().optional(),
-    hosts: z.object({ host: z.string().min(1) }),
+    hosts: z.object({
+      host: z.string().min(1),
+      read_only_host: z.string().optional(),
+      read_write_pooled_host: z.string().optional(),
+      read_only_pooled_host: z.string().optional(),
+    }),
   }),
 });
 
@@ -78,7 +83,8 @@ export class AutoscalingEndpoint implements Endpoint {
     await this.#pin(branch, signal);
     this.#path = path;
     const { hosts, current_state: state, disabled } = status;
-    return { host: hosts.host, state, disabled };
+    const { host, ...unfit } = hosts;
+    return { host, unfit, state, disabled };
   }
 
   async #branch(signal?: AbortSignal): Promise<string> {

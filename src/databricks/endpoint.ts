@@ -14,6 +14,8 @@ export type GetResource = <T>(request: ResourceRequest<T>) => Promise<T>;
 /** Where a database listens. */
 export interface Location {
   host: string;
+  /** Its other hosts, by the platform's names: none of them takes our writes. */
+  unfit?: Record<string, string | undefined>;
   /** As the platform calls it, such as ACTIVE or IDLE. */
   state?: string;
   /** Then it does not wake up for connections. */

@@ -88,6 +88,20 @@ const SET_UPS: BrokenSetUp[] = [
     cure: /Check backend\.database\.lakebase\.endpoint .* may be misspelt/,
     skipped: after('endpoint'),
   },
+  ...(['pooledHost', 'readOnlyHost'] as const).map((kind): BrokenSetUp => ({
+    title: `the ${kind} of the endpoint as its host`,
+    breakIt({ controlPlane, endpoint, gateway }) {
+      controlPlane.catalog.changeEndpoint(endpoint, {
+        host: gateway.otherHost.toLowerCase() + '.other',
+        [kind]: gateway.host,
+      });
+      return { connection: { host: gateway.otherHost } };
+    },
+    check: 'endpoint',
+    found: /LOCALHOST is the read_\w+host of .*takes no writes or no OAuth/,
+    cure: /Remove backend\.database\.connection\.host/,
+    skipped: after('endpoint'),
+  })),
   {
     title: 'an identity without CAN USE',
     breakIt({ controlPlane }) {

@@ -64,6 +64,7 @@ function refuse({ gateway }: Emulator, row: string, times = Infinity) {
 const TLS = /connection\.ssl\.ca .*connection\.ssl\.servername/;
 const ROLE =
   /CREATE EXTENSION IF NOT EXISTS databricks_auth; SELECT databricks_create_role\('[\w-]+', 'SERVICE_PRINCIPAL'\);$/;
+const POOLER = /^A pooler takes no OAuth logins: .*connection\.host.*-pooler$/;
 const IDENTITY = /^Check that .*connection\.user .*databricks_create_role/;
 const ALLOWED = /if that lasts, enable the endpoint, .*IP access list.*link$/;
 const SMALLER = /^Lower .*knexConfig\.pool\.max, .*more capacity units$/;
@@ -81,6 +82,7 @@ describe('a login that only people can cure is told', () => {
     ['08006 Connection does not have SNI', untrusted, TLS, 1],
     ['08006 Insecure connection', untrusted, TLS, 1],
     ['28000 role "', 'There is no Postgres role', ROLE, 1],
+    ['08P01 SASL authentication failed', 'in the way of a pooler', POOLER, 1],
     // Whatever the words, the credential may be the one at fault: once more.
     ['XX000 Provided authentication token', refused, IDENTITY, 2],
     ['XX000 JWT token has expired', refused, IDENTITY, 2],

@@ -26,6 +26,7 @@ describe('what the gateway says means', () => {
     keyUnknown: 'token-refused',
     missingRole: 'role-missing',
     externalAuthorization: 'external-authorization-failed',
+    pooled: 'database-refused',
     plaintext: 'database-untrusted',
     noSni: 'database-untrusted',
     missingDatabase: 'database-missing',
@@ -63,7 +64,8 @@ describe('an error is known by its code alone', () => {
     ['08000', 'database-unreachable'],
     ['08001', 'database-unreachable'],
     ['08003', 'database-unreachable'],
-    ['08004', 'database-unreachable'],
+    ['08004', 'database-refused'],
+    ['08P01', 'database-refused'],
     ['08006', 'database-unreachable'],
     ['ECONNREFUSED', 'database-unreachable'],
     ['ECONNRESET', 'database-unreachable'],
@@ -215,6 +217,12 @@ describe('a refusal names', () => {
       'unknown',
       [at, 'internal error', 'backend.database.lakebase.connectTimeout'],
     ],
+    [
+      '08P01',
+      'SASL authentication failed',
+      [at, 'pooler', 'backend.database.connection.host', '-pooler'],
+    ],
+    ['08004', 'unknown', [at, 'refused the connection', 'cause', 'port']],
     ['42P01', 'unknown', [at, `"${DATABASE}"`, 'failed']],
   ])('%s %s: what it takes to find and mend it', (code, message, named) => {
     const said = classify(code, message).message;

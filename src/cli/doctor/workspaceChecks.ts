@@ -1,3 +1,4 @@
+import { findKey } from 'lodash';
 import { sendRequest } from '../../databricks/workspaceRequest';
 import { LakebaseError, LakebaseErrorCode } from '../../errors';
 import { Check, Finding, ok } from './check';
@@ -83,13 +84,28 @@ export const endpointCheck: Check = {
   needs: [identityCheck.title],
   async run({ access }) {
     const { value: name, source } = access.endpoint.endpoint;
-    const { host, state, disabled } = await access.locate();
+    const { host, unfit, state, disabled } = await access.locate();
     if (disabled) {
       return [
         {
           status: 'fail',
           message: `${name} is disabled, and refuses every login`,
           remedy: 'Enable it in the Lakebase app',
+        },
+      ];
+    }
+    const configured = access.plugin.connection.host;
+    const kind = findKey(unfit, one => isSameName(one, configured));
+    if (kind) {
+      const { sources } = access.endpoint;
+      return [
+        {
+          status: 'fail',
+          message: `${configured} is the ${kind} of ${name}, which takes no writes or no OAuth logins`,
+          remedy:
+            `Remove ${sources.host ?? 'connection.host'}: the host is looked ` +
+            'up. Or set it to',
+          statements: [host],
         },
       ];
     }
@@ -104,6 +120,9 @@ export const endpointCheck: Check = {
     return [{ ...finding, status: 'warn', remedy }];
   },
 };
+
+const isSameName = (one?: string, other?: string) =>
+  one !== undefined && one.toLowerCase() === other?.toLowerCase();
 
 /** Whether the identity may mint for the endpoint. */
 export const credentialCheck: Check = {
