@@ -2,6 +2,8 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
 import type { EndpointSettings, PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
+import { ConnectionLog } from './connections/connectionLog';
+import type { ConnectListener } from './connections/openConnection';
 import { Targets } from './connections/targets';
 import { CredentialLog } from './credentialLog';
 import { explainRefreshFault } from './databricks/credentialFaults';
@@ -76,11 +78,23 @@ export class LakebaseEndpoint {
       clock,
     });
     this.#targets = targets;
+    const log = new ConnectionLog(logger, connectTimeoutMs);
+    const listen = (owner: string): ConnectListener => {
+      const { onConnect, onRefusedLogin } = this.#metrics.listen(owner);
+      return {
+        onConnect(info) {
+          onConnect(info);
+          if (info.error === undefined) log.onOpen();
+        },
+        onRefusedLogin,
+        onRetry: (fault, sinceMs) => log.onRetry(fault, sinceMs),
+      };
+    };
     const shared = { tokens, targets, attempts, logger, budget, clock };
     this.#connector = new LakebaseConnector({
       ...shared,
       settings,
-      listen: owner => this.#metrics.listen(owner),
+      listen,
     });
     this.#localProxy =
       settings.localProxy &&
@@ -88,7 +102,7 @@ export class LakebaseEndpoint {
         ...shared,
         ...settings.localProxy,
         connectTimeoutMs,
-        listener: this.#metrics.listen(LOCAL_PROXY),
+        listener: listen(LOCAL_PROXY),
       });
   }
 

@@ -124,7 +124,7 @@ export class EndpointMetrics {
   }
 
   /** Counts what happens when connections of this pool are opened. */
-  listen(pool: string): ConnectListener {
+  listen(pool: string): Omit<ConnectListener, 'onRetry'> {
     return {
       onConnect: ({ durationMs, error }) =>
         this.#createTime.record(durationMs / 1000, {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Client, escapeIdentifier } from 'pg';
-import { LakebaseError, LakebaseErrorCode } from '../errors';
+import { isPermanent, LakebaseError, LakebaseErrorCode } from '../errors';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
@@ -28,6 +28,8 @@ export interface ConnectionMaker<C extends Client> {
 export interface ConnectListener {
   /** One is open, or was given up after all retries. */
   onConnect(info: { durationMs: number; error?: unknown }): void;
+  /** A fault is retried, `sinceMs` after the first attempt began. */
+  onRetry(fault: LakebaseError, sinceMs: number): void;
   /** A login was refused; others may follow for the same connection. */
   onRefusedLogin(fault: LakebaseError): void;
 }
@@ -103,10 +105,11 @@ async function loginUntilDone<C extends Client>(
   options: OpenConnectionOptions,
 ): Promise<C> {
   const { tokens, target, signal, listener, clock } = options;
+  const begin = clock.monotonic();
   let refused = false;
   let unknownSince: number | undefined;
 
-  return retry(async () => {
+  const tryOnce = async () => {
     const token = await tokens.token(signal);
     try {
       const connection = await login(maker, token, options);
@@ -129,6 +132,16 @@ async function loginUntilDone<C extends Client>(
       refused = true;
       const renewed = tokens.reject(token, target.user);
       throw renewed ? fault : fault.as(fault.code, SECOND_LOGIN_DELAY_MS);
+    }
+  };
+  return retry(async () => {
+    try {
+      return await tryOnce();
+    } catch (error) {
+      if (!isPermanent(error) && !signal.aborted) {
+        listener?.onRetry(error as LakebaseError, clock.monotonic() - begin);
+      }
+      throw error;
     }
   }, options);
 }
