@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
 import type { PluginDatabase } from '../config/pluginDatabase';
 import type { EndpointSettings, Settings } from '../config/readConfig';
+import { ConnectionLog } from '../connections/connectionLog';
 import { openConnection } from '../connections/openConnection';
 import { explainConnectFault } from '../connections/postgresFaults';
 import { remember } from '../connections/remember';
@@ -24,6 +25,13 @@ export interface OpenDatabase {
   rows<T extends object>(sql: string, values?: unknown[]): Promise<T[]>;
 }
 
+export interface DatabaseAccessOptions {
+  /** The plugin asked for. */
+  pluginId?: string;
+  /** Hears what is waited for. */
+  progress?: (line: string) => void;
+}
+
 /** A name for what any plugin gets that is not mentioned by name. */
 const ANY_PLUGIN = 'any';
 
@@ -38,6 +46,7 @@ export class DatabaseAccess {
   readonly #tokens: TokenRefresher;
   readonly #targets: Targets;
   readonly #attempts: Attempts;
+  readonly #log: ConnectionLog;
   readonly #clients: Client[] = [];
   readonly #databases = new Map<string, Promise<OpenDatabase>>();
   readonly #sockets = new Set<Socket>();
@@ -49,13 +58,18 @@ export class DatabaseAccess {
     settings: Settings,
     endpoint: EndpointSettings,
     clock: Clock,
-    pluginId?: string,
+    options: DatabaseAccessOptions = {},
   ) {
     const { base, plugins, clientId, connectTimeoutMs } = endpoint;
     checkIsOurs(endpoint);
     this.settings = settings;
     this.endpoint = endpoint;
     this.clock = clock;
+    const { pluginId, progress = () => {} } = options;
+    this.#log = new ConnectionLog(
+      { warn: progress, info: progress },
+      connectTimeoutMs,
+    );
     const id = pluginId ?? (base ? ANY_PLUGIN : plugins[0]);
     this.plugin = settings.forPlugin(id)!.database;
     this.#attempts = new Attempts(clock);
@@ -169,6 +183,13 @@ export class DatabaseAccess {
             createSocket,
             signal,
             connectTimeoutMs,
+            listener: {
+              onConnect: ({ error }) => {
+                if (error === undefined) this.#log.onOpen();
+              },
+              onRetry: (fault, sinceMs) => this.#log.onRetry(fault, sinceMs),
+              onRefusedLogin: () => {},
+            },
             clock: this.clock,
           },
         ),

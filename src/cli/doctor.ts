@@ -23,6 +23,9 @@ export async function doctor(
     clock: terminal.clock,
     replicas: options.replicas,
     otherPlugins: options.plugins,
+    progress: line => {
+      if (terminal.interactive) terminal.error(line);
+    },
   });
   for await (const result of findings) {
     const before = results.at(-1)?.endpoint;

@@ -36,5 +36,5 @@ export async function openAccess(
       `Plugin '${pluginId}' is not on Lakebase by this configuration`,
     );
   }
-  return new DatabaseAccess(settings, plugin.endpoint, clock, pluginId);
+  return new DatabaseAccess(settings, plugin.endpoint, clock, { pluginId });
 }

@@ -1,6 +1,8 @@
 import type { LoggerService } from '@backstage/backend-plugin-api';
 import { formatExplanation, type LakebaseError } from '../errors';
 
+type Lines = Pick<LoggerService, 'info' | 'warn'>;
+
 /** A glitch is retried without a word; an endpoint that wakes up takes less. */
 const PATIENCE_MS = 2_000;
 
@@ -9,11 +11,11 @@ const PATIENCE_MS = 2_000;
  * at their end only: once, and once that they work again.
  */
 export class ConnectionLog {
-  readonly #logger: LoggerService;
+  readonly #logger: Lines;
   readonly #connectTimeoutMs: number;
   #logged = false;
 
-  constructor(logger: LoggerService, connectTimeoutMs: number) {
+  constructor(logger: Lines, connectTimeoutMs: number) {
     this.#logger = logger;
     this.#connectTimeoutMs = connectTimeoutMs;
   }

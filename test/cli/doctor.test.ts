@@ -4,6 +4,7 @@ import type { Emulator } from '../../emulator';
 import { databaseConfig } from '../../emulator';
 import { run } from '../../src/cli/program';
 import { processTerminal } from '../../src/cli/terminal';
+import { FakeClock } from '../../testbed/fakeClock';
 import { lakebaseTests } from '../support/lakebase';
 import {
   childProcess,
@@ -321,6 +322,31 @@ it('the doctor examines each endpoint by itself', async () => {
     { endpoint: `${emulator.endpoint} (catalog)`, status: 'fail' },
   ]);
   expect(failure).toBe(logins[1]);
+});
+
+describe('the doctor says what it waits for', () => {
+  const wait = async (interactive: boolean) => {
+    const emulator = await start.emulator();
+    emulator.gateway.compute.suspend({ wakeDelayMs: 60_000, while: 'refuse' });
+    const file = await files.leadingTo(emulator);
+    const clock = new FakeClock();
+    clock.skipsPauses = true;
+    return commandLine(['doctor', '--config', file], { interactive, clock });
+  };
+
+  it('to a terminal, on stderr', async () => {
+    const { stdout, stderr, exitCode } = await wait(true);
+
+    expect(stderr).toMatch(
+      /^New connections to Lakebase fail and are retried, for \d+ s more .* could not be reached\..*\n$/,
+    );
+    expect(stdout).not.toContain('are retried');
+    expect(exitCode).toBe(1);
+  });
+
+  it('not to a file', async () => {
+    expect((await wait(false)).stderr).toBe('');
+  });
 });
 
 describe('the doctor never shows', () => {

@@ -34,6 +34,8 @@ export interface DiagnoseOptions {
   clock: Clock;
   replicas: number;
   otherPlugins?: number;
+  /** Hears what is waited for. */
+  progress?: (line: string) => void;
 }
 
 /** For one endpoint, in this order. */
@@ -62,7 +64,7 @@ export async function* diagnose(
   try {
     const rootConfig = await loadConfig(options.configFiles);
     settings = readConfig(rootConfig, options.env);
-    accesses = openAccesses(settings, options.clock);
+    accesses = openAccesses(settings, options);
   } catch (error) {
     yield { check: CONFIGURATION, ...fail(explainFailure(error)) };
     for (const check of [...CHECKS.map(({ title }) => title), SEARCH_ENGINE]) {
@@ -77,7 +79,10 @@ export async function* diagnose(
   yield checkSearch(settings, options.configFiles);
 }
 
-function openAccesses(settings: Settings, clock: Clock): DatabaseAccess[] {
+function openAccesses(
+  settings: Settings,
+  { clock, progress }: DiagnoseOptions,
+): DatabaseAccess[] {
   const { endpoints } = settings;
   if (endpoints.length === 0) {
     throw new ConfigurationError(
@@ -87,7 +92,7 @@ function openAccesses(settings: Settings, clock: Clock): DatabaseAccess[] {
     );
   }
   return endpoints.map(
-    endpoint => new DatabaseAccess(settings, endpoint, clock),
+    endpoint => new DatabaseAccess(settings, endpoint, clock, { progress }),
   );
 }
 
