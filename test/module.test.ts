@@ -168,6 +168,7 @@ describe('backend.add(lakebase)', () => {
     expect(emulator.controlPlane.calls).toEqual([]);
     // The stock service leaves its pools open.
     await (await seen.database!.getClient()).destroy();
+    await emulator.query('drop database backstage_plugin_probe');
     await backend.stop();
   });
 
