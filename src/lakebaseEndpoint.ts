@@ -79,17 +79,7 @@ export class LakebaseEndpoint {
     });
     this.#targets = targets;
     const log = new ConnectionLog(logger, connectTimeoutMs);
-    const listen = (owner: string): ConnectListener => {
-      const { onConnect, onRefusedLogin } = this.#metrics.listen(owner);
-      return {
-        onConnect(info) {
-          onConnect(info);
-          if (info.error === undefined) log.onOpen();
-        },
-        onRefusedLogin,
-        onRetry: (fault, sinceMs) => log.onRetry(fault, sinceMs),
-      };
-    };
+    const listen = (owner: string) => this.#listen(owner, log);
     const shared = { tokens, targets, attempts, logger, budget, clock };
     this.#connector = new LakebaseConnector({
       ...shared,
@@ -104,6 +94,19 @@ export class LakebaseEndpoint {
         connectTimeoutMs,
         listener: listen(LOCAL_PROXY),
       });
+  }
+
+  /** Counts and logs how the connections of a pool are opened. */
+  #listen(owner: string, log: ConnectionLog): ConnectListener {
+    const { onConnect, onRefusedLogin } = this.#metrics.listen(owner);
+    return {
+      onConnect(info) {
+        onConnect(info);
+        if (info.error === undefined) log.onOpen();
+      },
+      onRefusedLogin,
+      onRetry: (fault, sinceMs) => log.onRetry(fault, sinceMs),
+    };
   }
 
   /**

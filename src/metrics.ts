@@ -70,7 +70,11 @@ export class EndpointMetrics {
       'db.client.connection.create_time',
       'How long new connections took, with all their waiting and retrying',
     );
-    this.#unobserve = [
+    this.#unobserve = this.#observeAll(meter, leftMs);
+  }
+
+  #observeAll(meter: Meter, leftMs: EndpointMetricsOptions['leftMs']) {
+    return [
       observe(
         meter,
         'Gauge',
