@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
-import { isNil } from 'lodash';
+import { isNil, isUndefined, omitBy } from 'lodash';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { getPgClient } from '../connections/knexInternals';
 import type { Clock } from '../time/clock';
@@ -37,8 +37,10 @@ export function takeTurnsAtMigrations(
     get: () => {
       const migrator = stock.get!.call(knex) as Knex.Migrator;
       const latest = migrator.latest.bind(migrator);
-      migrator.latest = async config => {
-        const batch = await lastBatch(knex, config);
+      migrator.latest = async given => {
+        // Knex would take an undefined setting for one.
+        const config = given && omitBy(given, isUndefined);
+        const batch = await lastBatch(knex, config).catch(orNull);
         if (batch !== null && (await isUpToDate(migrator, config))) {
           return [batch, []];
         }
@@ -83,6 +85,12 @@ async function lastBatch(
      SELECT max(batch) AS batch FROM ${path(schemaName, tableName)}`,
   );
   return answer.rows[0].batch;
+}
+
+/** A missing schema or right is Knex's to report, by a statement of its own. */
+function orNull(error: Error & { code?: string }): null {
+  if (/^(3F|42)/.test(error.code ?? '')) return null;
+  throw error;
 }
 
 /** Makes Knex's own tables just as Knex does, but in one round trip. */

@@ -60,6 +60,35 @@ describe('the tables that Knex keeps its migrations in', () => {
     expect(made).toHaveLength(6);
     expect(made).toEqual(await tables('search'));
   });
+
+  it('have their usual name where a plugin leaves it undefined', async () => {
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, SCHEMA_MODE);
+    const knex = await lakebase.getClient('catalog');
+
+    await knex.migrate.latest({ ...createBooks, tableName: undefined });
+
+    await expect(rowsOf(emulator, 'knex_migrations')).resolves.toHaveLength(1);
+  });
+
+  it.each([
+    ['a schema that is missing', { schemaName: 'nowhere' }, '3F000'],
+    ['a schema of somebody else', { schemaName: 'theirs' }, '42501'],
+  ])('are missed in words of Knex in %s', async (_, where, code) => {
+    const emulator = await start.emulator();
+    await emulator.query('create schema theirs');
+    const lakebase = start.lakebase(emulator, SCHEMA_MODE);
+    const knex = await lakebase.getClient('catalog');
+
+    const refused = knex.migrate.latest({ ...createBooks, ...where });
+
+    await expect(refused).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(
+        /^create table .*"knex_migrations".* - /,
+      ) as string,
+    });
+  });
 });
 
 describe('migrations of which none is left', () => {
