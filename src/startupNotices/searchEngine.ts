@@ -7,6 +7,9 @@ export const SEARCH = 'search';
 /** Of @backstage/plugin-search-backend-module-pg. */
 const POSTGRES_ENGINE = 'postgres-engine';
 
+/** All other modules may be engines, whatever they call themselves. */
+const FEEDS_THE_INDEX = /collator|decorator/i;
+
 const IN_MEMORY =
   'Search runs on its in-memory engine: results differ between replicas and ' +
   'are lost at a restart. ';
@@ -37,8 +40,8 @@ export class SearchEngineCheck {
     installed: readonly RootInstanceMetadataServicePluginInfo[],
   ): string | undefined {
     const search = installed.find(({ pluginId }) => pluginId === SEARCH);
-    const engines = search?.modules.filter(({ moduleId }) =>
-      moduleId.includes('engine'),
+    const engines = search?.modules.filter(
+      ({ moduleId }) => !FEEDS_THE_INDEX.test(moduleId),
     );
     if (engines?.length === 0) {
       return (

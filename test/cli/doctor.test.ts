@@ -298,6 +298,30 @@ it('the doctor finds the engine of search beside it', async () => {
   });
 });
 
+it('the doctor takes another engine of search for one', async () => {
+  const emulator = await start.emulator();
+  const file = await files.leadingTo(emulator);
+  const backend = join(dirname(file), 'packages', 'backend');
+  await install(backend, '@backstage/plugin-search-backend');
+  const engine = 'our-search-backend-module-typesense';
+  const dependencies = {
+    '@backstage/plugin-search-backend-module-catalog': '*',
+    [engine]: '*',
+  };
+  await writeFile(
+    join(backend, 'package.json'),
+    JSON.stringify({ dependencies }),
+  );
+
+  const { results } = await diagnosis(file);
+
+  expect(results.at(-1)).toMatchObject({
+    check: 'search engine',
+    status: 'ok',
+    message: `Search is installed with ${engine}`,
+  });
+});
+
 async function install(folder: string, name: string): Promise<void> {
   const target = join(folder, 'node_modules', name);
   await mkdir(target, { recursive: true });

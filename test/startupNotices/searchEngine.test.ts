@@ -128,6 +128,7 @@ describe('search', () => {
 
   it.each([
     ['on another engine', ['elasticsearch-engine'], {}],
+    ['on an engine of another name', ['typesense-search'], {}],
     [
       'on another database system',
       [],
@@ -140,6 +141,14 @@ describe('search', () => {
     ],
   ])('%s leads to none', async (_, modules, overrides: JsonObject) => {
     await expect(warnedWith(modules, overrides)).resolves.toEqual([]);
+  });
+
+  it('with modules that only feed its index leads to one', async () => {
+    const modules = ['catalog-collator', 'techdocs-collator'];
+
+    await expect(warnedWith(modules)).resolves.toEqual([
+      expect.stringContaining('plugin-search-backend-module-pg'),
+    ]);
   });
 
   it('that is not installed leads to none', async () => {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Settings } from '../../config/readConfig';
@@ -26,6 +26,10 @@ export function checkSearchEngine(
       message: `Search is installed with ${POSTGRES_ENGINE}`,
     };
   }
+  const other = findOtherEngine(installedIn);
+  if (other) {
+    return { status: 'ok', message: `Search is installed with ${other}` };
+  }
   return {
     status: 'warn',
     message: `Search is installed without ${POSTGRES_ENGINE}, and keeps its index in memory`,
@@ -35,6 +39,21 @@ export function checkSearchEngine(
       `backend.add(import('${POSTGRES_ENGINE}'));`,
     ],
   };
+}
+
+/** Modules of Backstage that only feed the index. */
+const FEEDS_THE_INDEX = /-module-(catalog|explore|stack-overflow|techdocs)$/;
+
+/** A dependency of the backend that may well be another engine. */
+function findOtherEngine(folder: string): string | undefined {
+  const manifest = join(folder, 'package.json');
+  if (!existsSync(manifest)) return undefined;
+  const { dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    dependencies?: Record<string, string>;
+  };
+  return Object.keys(dependencies).find(
+    name => /search-backend-module-/.test(name) && !FEEDS_THE_INDEX.test(name),
+  );
 }
 
 /** Seen by its folder: what a package exports is its own choice. */
