@@ -30,7 +30,10 @@ export async function doctor(
   for await (const result of findings) {
     const before = results.at(-1)?.endpoint;
     results.push(result);
-    if (options.json) continue;
+    // One line says enough of a configuration that cannot be read.
+    const first = results[0];
+    const unreadable = first.check === CONFIGURATION && first.status === 'fail';
+    if (options.json || (unreadable && result !== first)) continue;
     if (result.endpoint && result.endpoint !== before) {
       terminal.out(`\n${result.endpoint}`);
     }

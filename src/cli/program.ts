@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { InputError, NotFoundError } from '@backstage/errors';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { formatExplanation } from '../errors';
@@ -41,6 +43,7 @@ function createProgram(
 ): Command {
   const program = new Command('backstage-lakebase')
     .description('Helps to run Backstage on Databricks Lakebase')
+    .version(readVersion())
     .addHelpText('after', EXIT_CODES)
     .exitOverride()
     .configureOutput({
@@ -94,6 +97,15 @@ function createProgram(
         done(await psql({ plugin, config, args: forPsql }, terminal)),
     );
   return program;
+}
+
+/** As deep in src/ as in dist/. */
+function readVersion(): string {
+  const manifest = join(__dirname, '..', '..', 'package.json');
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    version: string;
+  };
+  return version;
 }
 
 function parseCount(value: string): number {

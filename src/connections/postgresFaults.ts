@@ -13,7 +13,7 @@ interface Rule {
   /** SQLSTATE, or Node's code: either this or the text decides. */
   state?: RegExp;
   text?: RegExp;
-  explain(target: ConnectionTarget): Explanation;
+  explain(target: ConnectionTarget, state: string): Explanation;
 }
 
 const at = (t: ConnectionTarget) => `${t.host}:${t.port}`;
@@ -177,8 +177,10 @@ const RULES: Rule[] = [
     code: 'database-unreachable',
     state: /^08|^E[A-Z_]+$/,
     text: /connection terminated|timeout expired|establishing an SSL connection/i,
-    explain: t => ({
-      problem: `${at(t)} could not be reached`,
+    explain: (t, state) => ({
+      problem:
+        `${at(t)} could not be reached` +
+        (state.startsWith('E') ? ` (${state})` : ''),
       remedy:
         `Check that this host may open connections to port ${t.port} there ` +
         '(firewall, private link)',
@@ -210,7 +212,7 @@ export function explainConnectFault(
   );
   return new LakebaseError(
     rule?.code ?? 'database-error',
-    rule?.explain(target) ?? {
+    rule?.explain(target, String(code)) ?? {
       problem:
         `The connection to database ${escapeIdentifier(target.database)} on ` +
         `${at(target)} failed`,

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Emulator } from '../../emulator';
 import { databaseConfig } from '../../emulator';
@@ -56,7 +56,20 @@ describe('the doctor of a backend that is fit to start', () => {
     expect(healthy.stdout).toMatch(/\nFit to start\.\n$/);
     expect(healthy).toMatchObject({ exitCode: 0, stderr: '' });
     expect(broken.stdout).toContain('is not the name of an endpoint');
+    expect(broken.stdout).not.toContain('Not checked');
     expect(broken.exitCode).toBe(2);
+  });
+
+  it('is of the version that the package says', async () => {
+    const { version } = JSON.parse(
+      await readFile(join(__dirname, '..', '..', 'package.json'), 'utf8'),
+    ) as { version: string };
+
+    await expect(commandLine(['--version'])).resolves.toEqual({
+      exitCode: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    });
   });
 
   it('changes nothing in the database', async () => {
@@ -362,7 +375,7 @@ describe('the doctor says what it waits for', () => {
     const { stdout, stderr, exitCode } = await wait(true);
 
     expect(stderr).toMatch(
-      /^New connections to Lakebase fail and are retried, for \d+ s more .* could not be reached\..*\n$/,
+      /^New connections to Lakebase fail and are retried, for \d+ s more .* could not be reached \(ECONNRESET\)\..*\n$/,
     );
     expect(stdout).not.toContain('are retried');
     expect(exitCode).toBe(1);

@@ -24,7 +24,7 @@ async function startLakebase(settings: JsonObject = {}) {
 }
 
 const RETRIED =
-  /^New connections to Lakebase fail and are retried, for \d+ s more \(backend\.database\.lakebase\.connectTimeout\)\. .* could not be reached\. Check that this host may open connections to port \d+/;
+  /^New connections to Lakebase fail and are retried, for \d+ s more \(backend\.database\.lakebase\.connectTimeout\)\. .* could not be reached \(ECONNREFUSED\)\. Check that this host may open connections to port \d+/;
 
 describe('an endpoint that takes no connections', () => {
   it('is logged once while it is waited for, by whatever many plugins', async () => {
