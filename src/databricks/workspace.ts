@@ -168,9 +168,9 @@ export class Workspace {
 
   /** Calls the API; a refused access token is renewed, once. */
   async #call({ surface = 'api', ...request }: ApiCall) {
-    const attempt = (token: string) => {
+    const attempt = async (token: string) => {
       const settings = this.#options.settings.readWorkspace();
-      return callWorkspace({
+      const reply = await callWorkspace({
         ...request,
         clock: this.#options.clock,
         host: settings.host,
@@ -187,11 +187,13 @@ export class Workspace {
           surface,
         },
       });
+      this.#checkAnsweredBy(reply, settings);
+      return reply;
     };
 
     const token = await this.#accessToken.token(request.signal);
     try {
-      return this.#checked(await attempt(token));
+      return await attempt(token);
     } catch (error) {
       if (
         !(error instanceof LakebaseError) ||
@@ -200,17 +202,17 @@ export class Workspace {
       )
         throw error;
       this.#accessToken.discard(token);
-      const successor = await this.#accessToken.token(request.signal);
-      return this.#checked(await attempt(successor));
+      return attempt(await this.#accessToken.token(request.signal));
     }
   }
 
   /** Notes which workspace answered, which must be the one that was meant. */
-  #checked(reply: WorkspaceReply): WorkspaceReply {
-    const { host, hostKey, workspaceId } =
-      this.#options.settings.readWorkspace();
+  #checkAnsweredBy(
+    reply: WorkspaceReply,
+    { host, hostKey, workspaceId }: WorkspaceSettings,
+  ): void {
     this.#answeredBy = reply.workspaceId ?? workspaceId;
-    if (!workspaceId || this.#answeredBy === workspaceId) return reply;
+    if (!workspaceId || this.#answeredBy === workspaceId) return;
     throw new LakebaseError('workspace-mismatch', {
       problem:
         `Workspace ${this.#answeredBy} answered at ${host}, but ` +
