@@ -210,5 +210,4 @@ const isShared = (key: string) => key in lakebaseSchema.shape;
 
 /** What the blocks hold once they have the right shape. */
 export type LakebaseBlock = z.infer<typeof lakebaseSchema>;
-export type PluginLakebaseBlock = z.infer<typeof pluginLakebaseSchema>;
 export type WorkspaceBlock = z.infer<typeof workspaceSchema>;

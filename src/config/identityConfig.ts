@@ -133,17 +133,22 @@ function checkSecure({ protocol, hostname }: URL, key: string): void {
   }
 }
 
+/** Of the host that a source itself names. */
+function findOrigin(source: Source): string | undefined {
+  const own = source.get('host');
+  return own === undefined
+    ? undefined
+    : readUrl(own, source.nameOf('host')).origin;
+}
+
 /** From the URL, or the first source that names no other host. */
 function findWorkspaceId(host: Host, sources: Source[]): string | undefined {
   if (host.workspaceId) return host.workspaceId;
   for (const source of sources) {
     const id = source.get('workspaceId');
-    const own = source.get('host');
-    const isElsewhere =
-      own !== undefined &&
-      readUrl(own, source.nameOf('host')).origin !== host.value;
+    const origin = findOrigin(source) ?? host.value;
     // What Databricks' tools write for a host that serves one workspace.
-    if (id && !isElsewhere) return id === 'none' ? undefined : id;
+    if (id && origin === host.value) return id === 'none' ? undefined : id;
   }
   return undefined;
 }
@@ -162,17 +167,14 @@ const findMarks = (source: Source) =>
 
 /** A secret goes to the workspace that its own source names, and to no other. */
 function checkSameHost(source: Source, host: Host): void {
-  const own = source.get('host');
-  if (own === undefined) return;
-  const key = source.nameOf('host');
-  const { origin } = readUrl(own, key);
-  if (origin === host.value) return;
+  const origin = findOrigin(source);
+  if (origin === undefined || origin === host.value) return;
   const whose = source.profile
     ? `of profile '${source.profile}'`
     : 'of the environment';
   throw new ConfigurationError(
     `The only identity is that ${whose}, which is for another workspace ` +
-      `(${key}: ${origin}) than ${host.key} (${host.value})`,
+      `(${source.nameOf('host')}: ${origin}) than ${host.key} (${host.value})`,
     `Set an identity where ${host.key} is set, or make both hosts the same`,
   );
 }

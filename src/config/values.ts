@@ -21,7 +21,7 @@ const readAs =
   };
 
 export const boolean = z.preprocess(readAs('Boolean'), z.boolean());
-export const number = z.preprocess(readAs('Number'), z.number());
+const number = z.preprocess(readAs('Number'), z.number());
 export const integer = z.preprocess(readAs('Number'), z.int().min(1));
 
 const NOT_A_DURATION = "not a duration, such as '30s' or { minutes: 5 }";
