@@ -50,6 +50,12 @@ function services(emulator: Emulator, overrides?: JsonObject) {
   return { rootLogger, rootConfig, lines };
 }
 
+/** To the Postgres behind the emulator, with a password of its own. */
+function connectionElsewhere() {
+  const { host, port, user, password } = postgresOfWorker();
+  return { host, port, user, password, database: 'postgres', ssl: false };
+}
+
 describe('backend.add(lakebase)', () => {
   it('replaces the database service and says so once, with its sources', async () => {
     const emulator = await start.emulator();
@@ -230,20 +236,13 @@ describe('backend.add(lakebase)', () => {
 
   it('leaves a plugin with lakebase: false to the stock service', async () => {
     const emulator = await start.emulator();
-    const { host, port, user, password } = postgresOfWorker();
+    const connection = connectionElsewhere();
     const { rootLogger, rootConfig } = services(emulator, {
       plugin: {
         probe: {
           lakebase: false,
           ensureExists: false,
-          connection: {
-            host,
-            port,
-            user,
-            password,
-            database: 'postgres',
-            ssl: false,
-          },
+          connection,
         },
       },
     });
@@ -259,7 +258,7 @@ describe('backend.add(lakebase)', () => {
       ],
     });
 
-    await expect(currentUser(probe.seen)).resolves.toBe(user);
+    await expect(currentUser(probe.seen)).resolves.toBe(connection.user);
     await expect(currentUser(other.seen)).resolves.toBe(
       emulator.servicePrincipal.clientId,
     );
@@ -271,15 +270,7 @@ describe('backend.add(lakebase)', () => {
 
   it('leaves such a plugin a schema of its own, too', async () => {
     const emulator = await start.emulator();
-    const { host, port, user, password } = postgresOfWorker();
-    const connection = {
-      host,
-      port,
-      user,
-      password,
-      database: 'postgres',
-      ssl: false,
-    };
+    const connection = connectionElsewhere();
     const { rootLogger, rootConfig } = services(emulator, {
       pluginDivisionMode: 'schema',
       plugin: { probe: { lakebase: false, connection } },
@@ -293,7 +284,7 @@ describe('backend.add(lakebase)', () => {
     const { rows } = await knex.raw<{ rows: object[] }>(
       'select current_user as user, current_schema() as schema',
     );
-    expect(rows).toEqual([{ user, schema: 'probe' }]);
+    expect(rows).toEqual([{ user: connection.user, schema: 'probe' }]);
     expect(emulator.gateway.logins).toEqual([]);
 
     await knex.raw('drop schema probe');
