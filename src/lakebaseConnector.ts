@@ -43,7 +43,7 @@ export interface LakebaseConnectorOptions {
   logger: LoggerService;
   budget?: ConnectionBudget;
   /** Hears how connections of the pool of this owner are opened. */
-  listen?: (owner: string) => ConnectListener;
+  listen?: (owner: string) => ConnectListener[];
   clock: Clock;
 }
 
@@ -124,7 +124,7 @@ export class LakebaseConnector {
       maxConnectionAgeMs: settings.maxConnectionAgeMs,
       sockets,
       owner,
-      listener: listen?.(owner),
+      listeners: listen?.(owner),
     });
     const { logger, clock } = shared;
     takeTurnsAtMigrations(knex, {

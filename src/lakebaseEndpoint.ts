@@ -3,7 +3,6 @@ import type { Knex } from 'knex';
 import type { EndpointSettings, PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
 import { ConnectionLog } from './connections/connectionLog';
-import type { ConnectListener } from './connections/openConnection';
 import { Targets } from './connections/targets';
 import { CredentialLog } from './credentialLog';
 import { explainRefreshFault } from './databricks/credentialFaults';
@@ -79,7 +78,7 @@ export class LakebaseEndpoint {
     });
     this.#targets = targets;
     const log = new ConnectionLog(logger, connectTimeoutMs);
-    const listen = (owner: string) => this.#listen(owner, log);
+    const listen = (owner: string) => [this.#metrics.listen(owner), log];
     const shared = { tokens, targets, attempts, logger, budget, clock };
     this.#connector = new LakebaseConnector({
       ...shared,
@@ -92,21 +91,8 @@ export class LakebaseEndpoint {
         ...shared,
         ...settings.localProxy,
         connectTimeoutMs,
-        listener: listen(LOCAL_PROXY),
+        listeners: listen(LOCAL_PROXY),
       });
-  }
-
-  /** Counts and logs how the connections of a pool are opened. */
-  #listen(owner: string, log: ConnectionLog): ConnectListener {
-    const { onConnect, onRefusedLogin } = this.#metrics.listen(owner);
-    return {
-      onConnect(info) {
-        onConnect(info);
-        if (info.error === undefined) log.onOpen();
-      },
-      onRefusedLogin,
-      onRetry: (fault, sinceMs) => log.onRetry(fault, sinceMs),
-    };
   }
 
   /**

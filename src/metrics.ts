@@ -128,7 +128,7 @@ export class EndpointMetrics {
   }
 
   /** Counts what happens when connections of this pool are opened. */
-  listen(pool: string): Omit<ConnectListener, 'onRetry'> {
+  listen(pool: string): ConnectListener {
     return {
       onConnect: ({ durationMs, error }) =>
         this.#createTime.record(durationMs / 1000, {

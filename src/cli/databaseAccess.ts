@@ -7,7 +7,10 @@ import { openConnection } from '../connections/openConnection';
 import { explainConnectFault } from '../connections/postgresFaults';
 import { remember } from '../connections/remember';
 import { boundGoodbye, cutOff, dialTarget } from '../connections/sockets';
-import type { ConnectionTarget } from '../connections/target';
+import {
+  type ConnectionTarget,
+  describeConnection,
+} from '../connections/target';
 import { Targets } from '../connections/targets';
 import type { Location } from '../databricks/endpoint';
 import { explainRefreshFault } from '../databricks/credentialFaults';
@@ -168,7 +171,7 @@ export class DatabaseAccess {
     const createSocket = dialTarget(settings, target, this.#sockets);
     const { connectTimeoutMs } = this.endpoint;
     const client = await this.#attempts.run(
-      `connection to ${target.host}:${target.port}`,
+      describeConnection(target),
       connectTimeoutMs,
       signal =>
         openConnection(
@@ -183,13 +186,7 @@ export class DatabaseAccess {
             createSocket,
             signal,
             connectTimeoutMs,
-            listener: {
-              onConnect: ({ error }) => {
-                if (error === undefined) this.#log.onOpen();
-              },
-              onRetry: (fault, sinceMs) => this.#log.onRetry(fault, sinceMs),
-              onRefusedLogin: () => {},
-            },
+            listeners: [this.#log],
             clock: this.clock,
           },
         ),

@@ -1,5 +1,6 @@
 import type { LoggerService } from '@backstage/backend-plugin-api';
 import { formatExplanation, type LakebaseError } from '../errors';
+import type { ConnectListener } from './openConnection';
 
 type Lines = Pick<LoggerService, 'info' | 'warn'>;
 
@@ -10,7 +11,7 @@ const PATIENCE_MS = 2_000;
  * Logs that connections of an endpoint are being retried, which callers learn
  * at their end only: once, and once that they work again.
  */
-export class ConnectionLog {
+export class ConnectionLog implements ConnectListener {
   readonly #logger: Lines;
   readonly #connectTimeoutMs: number;
   #logged = false;
@@ -20,7 +21,6 @@ export class ConnectionLog {
     this.#connectTimeoutMs = connectTimeoutMs;
   }
 
-  /** A fault that is retried, `sinceMs` after the first attempt began. */
   onRetry(fault: LakebaseError, sinceMs: number): void {
     if (this.#logged || sinceMs < PATIENCE_MS) return;
     this.#logged = true;
@@ -33,9 +33,8 @@ export class ConnectionLog {
     );
   }
 
-  /** A connection is open. */
-  onOpen(): void {
-    if (!this.#logged) return;
+  onConnect({ error }: { error?: unknown }): void {
+    if (error !== undefined || !this.#logged) return;
     this.#logged = false;
     this.#logger.info('New connections to Lakebase work again');
   }

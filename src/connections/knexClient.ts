@@ -10,7 +10,7 @@ import { keepToBudget, type PoolInBudgetOptions } from './poolInBudget';
 import { keepPoolFresh } from './poolPolicy';
 import { refuseWhenStopped } from './poolShutdown';
 import { dialTarget } from './sockets';
-import type { ConnectionTarget } from './target';
+import { type ConnectionTarget, describeConnection } from './target';
 
 export interface KnexClientOptions extends PoolInBudgetOptions {
   config: Knex.Config;
@@ -22,7 +22,7 @@ export interface KnexClientOptions extends PoolInBudgetOptions {
   /** Gets every socket that is open. */
   sockets: Set<Socket>;
   /** Hears how connections are opened. */
-  listener?: ConnectListener;
+  listeners?: ConnectListener[];
 }
 
 /**
@@ -35,7 +35,7 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   const { config, target, attempts, connectTimeoutMs } = options;
   const knex = knexFactory({ ...config, log: toKnexLog(options.logger) });
   const client = getPgClient(knex);
-  const purpose = () => `connection to ${target.host}:${target.port}`;
+  const purpose = describeConnection(target);
   const open = installCredential(knex, options);
   const openInBudget = keepToBudget(client, open, options);
   const noteBirth = keepPoolFresh(knex, options);

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Client, escapeIdentifier } from 'pg';
-import { isPermanent, LakebaseError, LakebaseErrorCode } from '../errors';
+import { LakebaseError, LakebaseErrorCode } from '../errors';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
@@ -27,11 +27,11 @@ export interface ConnectionMaker<C extends Client> {
 /** Hears how connections are opened. */
 export interface ConnectListener {
   /** One is open, or was given up after all retries. */
-  onConnect(info: { durationMs: number; error?: unknown }): void;
+  onConnect?(info: { durationMs: number; error?: unknown }): void;
   /** A fault is retried, `sinceMs` after the first attempt began. */
-  onRetry(fault: LakebaseError, sinceMs: number): void;
+  onRetry?(fault: LakebaseError, sinceMs: number): void;
   /** A login was refused; others may follow for the same connection. */
-  onRefusedLogin(fault: LakebaseError): void;
+  onRefusedLogin?(fault: LakebaseError): void;
 }
 
 export interface OpenConnectionOptions {
@@ -41,7 +41,7 @@ export interface OpenConnectionOptions {
   signal: AbortSignal;
   /** How long it is until then in all. */
   connectTimeoutMs: number;
-  listener?: ConnectListener;
+  listeners?: ConnectListener[];
   clock: Clock;
 }
 
@@ -88,7 +88,9 @@ export async function openConnection<C extends Client>(
   const begin = clock.monotonic();
   const report = (error?: unknown) => {
     const durationMs = clock.monotonic() - begin;
-    options.listener?.onConnect({ durationMs, error });
+    options.listeners?.forEach(listener =>
+      listener.onConnect?.({ durationMs, error }),
+    );
   };
   try {
     const connection = await loginUntilDone(maker, options);
@@ -104,7 +106,7 @@ async function loginUntilDone<C extends Client>(
   maker: ConnectionMaker<C>,
   options: OpenConnectionOptions,
 ): Promise<C> {
-  const { tokens, target, signal, listener, clock } = options;
+  const { tokens, target, signal, listeners, clock } = options;
   const begin = clock.monotonic();
   let refused = false;
   let unknownSince: number | undefined;
@@ -117,7 +119,9 @@ async function loginUntilDone<C extends Client>(
       return connection;
     } catch (error) {
       const fault = explainConnectFault(error, target);
-      if (REFUSALS.includes(fault.code)) listener?.onRefusedLogin(fault);
+      if (REFUSALS.includes(fault.code)) {
+        listeners?.forEach(listener => listener.onRefusedLogin?.(fault));
+      }
       if (MOVED.includes(fault.code)) await target.relocate?.(signal);
       if (fault.code === 'database-unknown-host') {
         unknownSince ??= clock.monotonic();
@@ -134,16 +138,11 @@ async function loginUntilDone<C extends Client>(
       throw renewed ? fault : fault.as(fault.code, SECOND_LOGIN_DELAY_MS);
     }
   };
-  return retry(async () => {
-    try {
-      return await tryOnce();
-    } catch (error) {
-      if (!isPermanent(error) && !signal.aborted) {
-        listener?.onRetry(error as LakebaseError, clock.monotonic() - begin);
-      }
-      throw error;
-    }
-  }, options);
+  const onRetry = (fault: LakebaseError) => {
+    const sinceMs = clock.monotonic() - begin;
+    listeners?.forEach(listener => listener.onRetry?.(fault, sinceMs));
+  };
+  return retry(tryOnce, { clock, signal, onRetry });
 }
 
 function login<C extends Client>(

@@ -1,3 +1,5 @@
+import type { Purpose } from '../time/attempts';
+
 /** Where a connection goes, as whom and to what, complete: messages name it. */
 export interface ConnectionTarget {
   /** May change, when the endpoint has moved. */
@@ -14,3 +16,9 @@ export interface ConnectionTarget {
    */
   relocate?(signal: AbortSignal): Promise<void>;
 }
+
+/** Read when a message needs it: by then the endpoint may have moved. */
+export const describeConnection =
+  (target: ConnectionTarget): Purpose =>
+  () =>
+    `connection to ${target.host}:${target.port}`;

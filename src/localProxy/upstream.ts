@@ -9,7 +9,10 @@ import {
   TokenSource,
 } from '../connections/openConnection';
 import { cutOff, dialTarget } from '../connections/sockets';
-import type { ConnectionTarget } from '../connections/target';
+import {
+  type ConnectionTarget,
+  describeConnection,
+} from '../connections/target';
 import type { Targets } from '../connections/targets';
 import type { Attempts, Purpose } from '../time/attempts';
 import type { Clock } from '../time/clock';
@@ -31,8 +34,8 @@ export interface UpstreamOptions {
   targets: Targets;
   attempts: Attempts;
   budget?: ConnectionBudget;
-  /** Hears how its connections are opened. */
-  listener?: ConnectListener;
+  /** Hear how its connections are opened. */
+  listeners?: ConnectListener[];
   clock: Clock;
 }
 
@@ -60,8 +63,7 @@ export class Upstream {
       .set('user', target.user)
       .set('database', target.database);
 
-    const purpose = () => `connection to ${target.host}:${target.port}`;
-    return this.#run(purpose, async stop => {
+    return this.#run(describeConnection(target), async stop => {
       const signal = AbortSignal.any([stop, clientGone]);
       const release = await budget?.acquire(LOCAL_PROXY, signal);
       try {

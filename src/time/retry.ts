@@ -9,6 +9,8 @@ export interface RetryOptions {
   clock: Clock;
   /** Ends it. */
   signal: AbortSignal;
+  /** Hears each failure after which it tries again. */
+  onRetry?: (error: LakebaseError) => void;
 }
 
 /**
@@ -19,23 +21,26 @@ export interface RetryOptions {
  */
 export async function retry<T>(
   operation: () => Promise<T>,
-  { clock, signal }: RetryOptions,
+  { clock, signal, onRetry }: RetryOptions,
 ): Promise<T> {
-  let last: unknown;
+  let last: LakebaseError | undefined;
   for (let attempt = 0; ; attempt++) {
     try {
       return await operation();
     } catch (error) {
       if (isPermanent(error)) throw error;
       if (signal.aborted) throw last ?? error;
-      last = error;
+      // Whatever may pass by itself is one.
+      last = error as LakebaseError;
+      onRetry?.(last);
     }
     const backoffMs =
       clock.random() *
       Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 10));
-    const askedMs = (last as LakebaseError).retryAfterMs ?? 0;
+    const failure = last;
+    const askedMs = failure.retryAfterMs ?? 0;
     await clock.pause(backoffMs + askedMs, signal).catch(() => {
-      throw last;
+      throw failure;
     });
   }
 }
