@@ -13,7 +13,10 @@ module.exports = {
       '@swc/jest',
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } },
     ],
+    '/jose/.+\\.js$': ['@swc/jest', { module: { type: 'commonjs' } }],
   },
+  // Backstage requires it as Node can by now, but Jest only from Node 24 on.
+  transformIgnorePatterns: ['/node_modules/(?!.*\\bjose/)'],
   globalSetup: '<rootDir>/test/support/globalSetup.ts',
   globalTeardown: '<rootDir>/test/support/globalTeardown.ts',
   setupFilesAfterEnv: ['<rootDir>/test/support/unhandled.ts'],

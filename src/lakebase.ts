@@ -22,11 +22,17 @@ import { warnOfConnections } from './startupNotices/connectionLimits';
 import { SEARCH, SearchEngineCheck } from './startupNotices/searchEngine';
 import { type Clock, systemClock } from './time/clock';
 
+/** What is asked of a service that grows from release to release. */
+type InstalledPlugins = Pick<
+  RootInstanceMetadataService,
+  'getInstalledPlugins'
+>;
+
 export interface LakebaseOptions {
   rootConfig: Config;
   logger: LoggerService;
   lifecycle: RootLifecycleService;
-  metadata: RootInstanceMetadataService;
+  metadata: InstalledPlugins;
   env: Record<string, string | undefined>;
   /** Where tokens come from with `authType: external`. */
   workspaceTokens?: LakebaseWorkspaceTokenService;
@@ -55,7 +61,7 @@ export class Lakebase {
 
   readonly #settings: Settings;
   readonly #logger: LoggerService;
-  readonly #metadata: RootInstanceMetadataService;
+  readonly #metadata: InstalledPlugins;
   readonly #searchEngine = new SearchEngineCheck();
   readonly #endpoints = new Map<EndpointSettings, LakebaseEndpoint>();
   readonly #budget?: ConnectionBudget;

@@ -1,5 +1,4 @@
 import { Clock, elapsedMs, Instant, instant } from './time/clock';
-import { toError } from '@backstage/errors';
 import { isPermanent, LakebaseError } from './errors';
 import {
   BACKOFF_CAP_WITH_WAITERS_MS,
@@ -296,7 +295,7 @@ export class TokenRefresher {
       this.#accept(credential, since);
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      this.#fail(toError(error), since);
+      this.#fail(error as Error, since);
     }
   }
 

@@ -31,6 +31,7 @@ const shared = {
 /** All other keys go to Knex. */
 const databaseSchema = z.looseObject({
   ...shared,
+  keepalive: boolean.optional(),
   lakebase: lakebaseSchema.optional(),
   plugin: z.unknown().optional(),
   pluginDivisionMode: text.optional(),

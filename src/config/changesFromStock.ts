@@ -15,8 +15,13 @@ export function describeChanges(blocks: Blocks, pluginId: string): string[] {
   ].filter(change => change !== undefined);
 }
 
-/** The warning about an unknown division mode. */
-export function describeDivisionMode({
+/** Warnings about settings of all plugins. */
+export const describeNotes = (blocks: Blocks): string[] =>
+  [describeDivisionMode(blocks), describeKeepalive(blocks)].filter(
+    note => note !== undefined,
+  );
+
+function describeDivisionMode({
   database: { pluginDivisionMode: mode = 'database' },
 }: Blocks): string | undefined {
   if (mode === 'database' || mode === 'schema') return undefined;
@@ -24,6 +29,15 @@ export function describeDivisionMode({
     `${DATABASE_KEY}.pluginDivisionMode is '${mode}', which is neither ` +
     "'database' nor 'schema' and counts as 'database', as with " +
     `${STOCK}. Write which one is meant`
+  );
+}
+
+function describeKeepalive({ database }: Blocks): string | undefined {
+  if (!database.keepalive) return undefined;
+  return (
+    `${DATABASE_KEY}.keepalive has no effect on Lakebase: a connection that ` +
+    'was idle is tried before a query gets it, and a query per plugin and ' +
+    'minute would keep the endpoint from scaling to zero. Remove the key'
   );
 }
 

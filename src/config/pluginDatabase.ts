@@ -26,6 +26,7 @@ const NOT_OF_KNEX = [
   'connection',
   'ensureExists',
   'ensureSchemaExists',
+  'keepalive',
   'knexConfig',
   'lakebase',
   'plugin',

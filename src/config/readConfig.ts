@@ -1,7 +1,7 @@
 import type { Config } from '@backstage/config';
 import { ConfigurationError } from '../errors';
 import { type Blocks, readBlocks } from './blocks';
-import { describeChanges, describeDivisionMode } from './changesFromStock';
+import { describeChanges, describeNotes } from './changesFromStock';
 import {
   completeConnection,
   findBaseKey,
@@ -93,7 +93,6 @@ export function readConfig(rootConfig: Config, env: Env): Settings {
   );
   const { maxConnections, readiness = false } = blocks.lakebase;
   const schemaMode = isSchemaMode(blocks);
-  const note = describeDivisionMode(blocks);
   return {
     endpoints,
     forPlugin,
@@ -103,7 +102,7 @@ export function readConfig(rootConfig: Config, env: Env): Settings {
       : readDatabasePrefix(blocks),
     maxConnections,
     readiness,
-    notes: note === undefined ? [] : [note],
+    notes: describeNotes(blocks),
   };
 }
 

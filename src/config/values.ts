@@ -85,8 +85,22 @@ export function parseAt<T>(
 ): T {
   const result = schema.safeParse(withoutNulls(value));
   if (result.success) return result.data;
-  const problems = result.error.issues.map(
-    issue => `${[key, ...issue.path].join('.')}: ${issue.message}`,
-  );
+  const problems = result.error.issues
+    .flatMap(issuesOfMeantForm)
+    .map(({ path, message }) => `${[key, ...path].join('.')}: ${message}`);
   throw new ConfigurationError(`Invalid configuration. ${problems.join('. ')}`);
+}
+
+/** Of several forms, the one of the right type is meant. Newer zods do this. */
+function issuesOfMeantForm(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const meant = issue.errors.find(issues =>
+    issues.every(({ code, path }) => code !== 'invalid_type' || path.length),
+  );
+  return (
+    meant?.map(inner => ({
+      ...inner,
+      path: [...issue.path, ...inner.path],
+    })) ?? [issue]
+  );
 }

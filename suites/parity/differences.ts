@@ -135,22 +135,6 @@ export const STOCK_DEFECTS: Difference[] = [
 /** What Lakebase needs. */
 export const LAKEBASE_NEEDS: Difference[] = [
   {
-    name: 'pool-empties',
-    reason:
-      'An idle pool closes its connections, so that the compute can sleep.',
-    changes: [
-      { path: /^config\.pool\.min$/, stock: undefined, ours: 0 },
-      { path: /^pool\.min$/, stock: 2, ours: 0 },
-    ],
-  },
-  {
-    name: 'pool-of-one',
-    reason:
-      "A pool.max of 1 is below the stock connector's pool.min of 2, but not below 0.",
-    namedByRow: true,
-    changes: [{ path: /^refused$/, stock: 'at getClient', ours: 'no' }],
-  },
-  {
     name: 'pool-waits',
     reason:
       'A connection may have to wait for a credential and for a compute that ' +

@@ -220,6 +220,7 @@ export const OBJECT_ROWS: Row[] = [
     differs: ['refused-before-sending'],
   },
   { name: 'null as role', database: { role: null } },
+  { name: 'keepalive', database: { keepalive: true } },
   { name: 'skipMigrations', database: { skipMigrations: true } },
   {
     name: "plugin's skipMigrations",

@@ -1,4 +1,5 @@
 import { mapValues } from 'lodash';
+import { minVersion } from 'semver';
 import manifest from '../../package.json';
 import { locked } from './locked';
 
@@ -7,38 +8,35 @@ export type Versions = Record<string, string>;
 
 const release = (
   backendDefaults: string,
-  backendPluginApi: string,
-  backendAppApi: string,
   backendTestUtils: string,
 ): Versions => ({
   '@backstage/backend-defaults': backendDefaults,
-  '@backstage/backend-plugin-api': backendPluginApi,
-  '@backstage/backend-app-api': backendAppApi,
   '@backstage/backend-test-utils': backendTestUtils,
 });
 
-/** What came out together, by https://versions.backstage.io, and its patches. */
+/** By https://versions.backstage.io; patches and all else follow from these. */
 const BACKSTAGE = {
-  '1.55': release('0.18.0', '1.10.1', '1.7.4', '1.11.7'),
-  '1.54': release('0.17.8', '1.10.0', '1.7.3', '1.11.6'),
-  '1.53': release('0.17.5', '1.9.3', '1.7.2', '1.11.5'),
-  '1.49': release('0.16.1', '1.8.0', '1.6.0', '1.11.1'),
+  '1.57': release('0.19.0', '1.11.7'),
+  '1.55': release('0.18.0', '1.11.7'),
+  '1.54': release('0.17.8', '1.11.6'),
+  '1.53': release('0.17.5', '1.11.5'),
+  '1.49': release('0.16.1', '1.11.1'),
 };
 
 /** The lowest versions that package.json promises to work with. */
 const LOWEST = mapValues(
-  manifest.dependencies,
-  range => /\d+\.\d+\.\d+/.exec(range)![0],
+  { ...manifest.dependencies, ...manifest.peerDependencies },
+  range => minVersion(range)!.version,
 );
 
 /** The newest first: what the lock file has. */
 export const COMBINATIONS: Versions[] = [
+  { ...BACKSTAGE['1.57'], knex: '3.3.0' },
+  { ...BACKSTAGE['1.57'], knex: '3.1.0' },
   { ...BACKSTAGE['1.55'], knex: '3.3.0' },
-  { ...BACKSTAGE['1.55'], knex: '3.1.0' },
   { ...BACKSTAGE['1.54'], knex: '3.2.10' },
   { ...BACKSTAGE['1.53'], knex: '3.3.0' },
-  { ...BACKSTAGE['1.49'], knex: '3.3.0' },
-  { ...BACKSTAGE['1.49'], ...LOWEST },
+  { ...LOWEST, ...BACKSTAGE['1.49'] },
 ];
 
 /** Fails once the lock file has moved on. */

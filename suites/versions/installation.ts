@@ -1,19 +1,28 @@
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapValues, omit, omitBy, pick, pickBy } from 'lodash';
+import { mapValues, omit, omitBy, pick, without } from 'lodash';
 import manifest from '../../package.json';
 import { isPlugin } from './chosenTests';
 import type { Versions } from './combinations';
 import { locked, ROOT } from './locked';
+import { lockOf } from './release';
 import { run } from './run';
 
-const DEPENDENCIES = Object.keys(manifest.dependencies);
+/** What an app has of its own: a second copy would not be what it loads. */
+const SINGLE = without(
+  Object.keys(manifest.peerDependencies),
+  // Knex pins an older one for itself.
+  'pg-connection-string',
+);
 
-/** With a second copy, it would be left to chance which one is tested. */
-const isSingle = (name: string) =>
-  ['knex', 'pg'].includes(name) || name.startsWith('@backstage/backend-');
+/** The peers that the tests do not use bring a pg of their own. */
+const isLeftOut = (name: string) =>
+  isPlugin(name) || name === '@databricks/lakebase';
 
-/** Copies the project and installs it, with the versions under test. */
+/**
+ * Copies the project and installs it as an app of that time would: what its
+ * lock file has, and nothing forced.
+ */
 export async function install(
   folder: string,
   files: string[],
@@ -21,7 +30,7 @@ export async function install(
   signal: AbortSignal,
 ): Promise<void> {
   for (const file of files) await cp(join(ROOT, file), join(folder, file));
-  const asked = askedFor(versions);
+  const asked = askedFor(await lockOf(versions));
   const text = JSON.stringify(manifestWith(asked), undefined, 2);
   await writeFile(join(folder, 'package.json'), text);
 
@@ -37,19 +46,19 @@ export async function install(
   await check(folder, asked);
 }
 
-/** Without the plugins; what is not under test is as the lock file has it. */
+/** What is not under test is as the lock file has it. */
 function askedFor(versions: Versions): Versions {
-  const tools = omitBy(manifest.devDependencies, (_, name) => isPlugin(name));
-  const rest = { ...manifest.dependencies, ...tools };
+  const { dependencies, devDependencies } = manifest;
+  const tools = omitBy(devDependencies, (_, name) => isLeftOut(name));
+  const rest = { ...dependencies, ...tools };
   return { ...mapValues(rest, (_, name) => locked(name)), ...versions };
 }
 
 const manifestWith = (asked: Versions) => ({
-  ...manifest,
-  dependencies: pick(asked, DEPENDENCIES),
-  devDependencies: omit(asked, DEPENDENCIES),
+  ...omit(manifest, 'dependencies'),
+  devDependencies: asked,
   overrides: {
-    ...pickBy(asked, (_, name) => isSingle(name)),
+    ...pick(manifest.overrides, '@backstage/backend-test-utils'),
     // Jest's: a later version may lack the binary of a platform.
     'unrs-resolver': locked('unrs-resolver'),
   },
@@ -60,7 +69,7 @@ async function check(folder: string, asked: Versions): Promise<void> {
   for (const [name, version] of Object.entries(asked)) {
     const copies = installed.filter(copy => copy.name === name);
     const right = copies[0]?.version === version;
-    if (right && (copies.length === 1 || !isSingle(name))) continue;
+    if (right && (copies.length === 1 || !SINGLE.includes(name))) continue;
     const found = copies.map(copy => `${copy.version} in ${copy.path}`);
     throw new Error(
       `Asked for ${name} ${version}, got ${found.join(' and ') || 'none'}`,

@@ -73,6 +73,16 @@ describe('an installation that comes from the stock connector', () => {
     expect(note).toContain("counts as 'database'");
   });
 
+  it.each([true, 'true'])('is told that keepalive: %s is not done', on => {
+    const [note] = checkAtStart({ keepalive: on }).notes;
+
+    expect(note).toContain('backend.database.keepalive has no effect');
+  });
+
+  it('is told nothing of keepalive: false', () => {
+    expect(checkAtStart({ keepalive: false }).notes).toEqual([]);
+  });
+
   it.each([undefined, 'database', 'schema'])(
     'is told nothing of the division mode %s',
     pluginDivisionMode => {

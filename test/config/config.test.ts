@@ -394,7 +394,7 @@ describe('text, which is what ${VARIABLE} becomes,', () => {
     ['lakebase.maxConnections', { lakebase: { maxConnections: '0' } }],
     ['lakebase.readiness', { lakebase: { readiness: 'maybe' } }],
     [
-      'lakebase.connectTimeout',
+      'lakebase.connectTimeout.seconds',
       { lakebase: { connectTimeout: { seconds: 'soon' } } },
     ],
     ['ensureExists', { ensureExists: 'perhaps' }],
