@@ -1,6 +1,12 @@
-import type { Config } from '@backstage/config';
+import { type Config, ConfigReader } from '@backstage/config';
 import { ConfigSources } from '@backstage/config-loader';
 import { ConfigurationError } from '../errors';
+
+export interface LoadedConfig {
+  config: Config;
+  /** Absolute paths of the files that were read. */
+  files: string[];
+}
 
 /**
  * Loads app-config as a backend does that is started with these `--config`
@@ -8,13 +14,17 @@ import { ConfigurationError } from '../errors';
  *
  * @throws ConfigurationError
  */
-export async function loadConfig(files: string[] = []): Promise<Config> {
-  const argv = files.flatMap(file => ['--config', file]);
+export async function loadConfig(names: string[] = []): Promise<LoadedConfig> {
+  const argv = names.flatMap(name => ['--config', name]);
   try {
     const source = ConfigSources.default({ argv, watch: false });
-    const config = await ConfigSources.toConfig(source);
-    config.close();
-    return config;
+    for await (const { configs } of source.readConfigData()) {
+      return {
+        config: ConfigReader.fromConfigs(configs),
+        files: configs.flatMap(({ path }) => path ?? []),
+      };
+    }
+    throw new Error('There is no configuration');
   } catch (error) {
     // No cause, and one line only: parsers quote the lines around a mistake.
     const [firstLine] = String((error as Error).message).split('\n');

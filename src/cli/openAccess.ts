@@ -16,7 +16,8 @@ export async function openAccess(
   { env, clock }: Pick<Terminal, 'env' | 'clock'>,
   pluginId?: string,
 ): Promise<DatabaseAccess> {
-  const settings = readConfig(await loadConfig(configFiles), env);
+  const { config } = await loadConfig(configFiles);
+  const settings = readConfig(config, env);
   const base = settings.endpoints.find(endpoint => endpoint.base);
   if (pluginId === undefined) {
     if (base) return new DatabaseAccess(settings, base, clock);

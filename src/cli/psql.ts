@@ -8,6 +8,7 @@ import { NotFoundError } from '@backstage/errors';
 import type { DatabaseAccess } from './databaseAccess';
 import { openAccess } from './openAccess';
 import { psqlEnvironment, getTlsOptions } from './psqlEnvironment';
+import { requireTables } from './requireTables';
 import type { Terminal } from './terminal';
 
 export interface PsqlOptions {
@@ -53,6 +54,7 @@ async function withFile<T>(
 async function findLogin(access: DatabaseAccess, pluginId?: string) {
   const { settings, endpoint, plugin } = access;
   const { connectTimeoutMs, adminDatabase } = endpoint;
+  if (pluginId !== undefined) await requireTables(access, pluginId);
   const target = await access.target();
   const { token: password } = await access.credential();
   const login = { target, plugin, password, connectTimeoutMs };

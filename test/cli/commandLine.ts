@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
 import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../../emulator';
 import type { Result } from '../../src/cli/doctor/check';
@@ -101,9 +102,15 @@ export async function diagnosis(
 }
 
 /** Starts the command as a shell does, in a process of its own. */
-export function spawnCommand(args: string[], env: NodeJS.ProcessEnv = {}) {
+export function spawnCommand(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd = process.cwd(),
+) {
   const entry = join(__dirname, '..', '..', 'src', 'cli', 'index.ts');
-  return spawn(process.execPath, ['--import', 'tsx', entry, ...args], {
+  const tsx = pathToFileURL(require.resolve('tsx')).href;
+  return spawn(process.execPath, ['--import', tsx, entry, ...args], {
+    cwd,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -113,8 +120,9 @@ export function spawnCommand(args: string[], env: NodeJS.ProcessEnv = {}) {
 export async function childProcess(
   args: string[],
   env: NodeJS.ProcessEnv = {},
+  cwd?: string,
 ): Promise<Outcome> {
-  const child = spawnCommand(args, env);
+  const child = spawnCommand(args, env, cwd);
   const [stdout, stderr, [exitCode]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

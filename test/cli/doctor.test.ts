@@ -335,6 +335,41 @@ it('the doctor takes another engine of search for one', async () => {
   });
 });
 
+it('the doctor finds the same from the root of an app and from its backend', async () => {
+  const emulator = await start.emulator();
+  const file = await files.leadingTo(emulator);
+  const root = dirname(file);
+  const backend = join(root, 'packages', 'backend');
+  await install(backend, '@backstage/plugin-search-backend');
+  await writeFile(
+    join(root, 'package.json'),
+    JSON.stringify({ workspaces: ['packages/*'] }),
+  );
+  await writeFile(join(backend, 'package.json'), '{}');
+  const local = join(root, 'app-config.local.yaml');
+  await writeFile(local, 'backend: { database: { schemaPrefix: local_ } }');
+
+  const [atRoot, inBackend] = [
+    await childProcess(['doctor', '--json'], {}, root),
+    await childProcess(['doctor', '--json'], {}, backend),
+  ];
+
+  expect(atRoot.stdout).toContain(`Read ${file} and ${local}: `);
+  expect(atRoot.stdout).toContain('Search is installed without');
+  expect(inBackend).toEqual(atRoot);
+});
+
+it('the doctor says which files it read of a configuration that it refuses', async () => {
+  const file = await files.write('backend: { database: { client: pg } }');
+
+  const { failure } = await diagnosis(file);
+
+  expect(failure).toMatchObject({
+    check: 'configuration',
+    message: `No plugin is on Lakebase. Read ${file}`,
+  });
+});
+
 async function install(folder: string, name: string): Promise<void> {
   const target = join(folder, 'node_modules', name);
   await mkdir(target, { recursive: true });

@@ -67,6 +67,7 @@ async function withRole(emulator: Emulator) {
   const { clientId } = emulator.servicePrincipal;
   await emulator.createRole('portal owner');
   await emulator.query(`GRANT "portal owner" TO "${clientId}"`);
+  await emulator.query('CREATE SCHEMA "user-settings"');
   return files.leadingTo(emulator, { role: 'portal owner' });
 }
 
@@ -84,6 +85,43 @@ describe('the command psql', () => {
       args: ['-c', 'a b'],
       exitCode: 3,
     });
+  });
+
+  it('lists the plugins, where the one asked for has no schema', async () => {
+    const emulator = await start.emulator();
+    const file = await files.leadingTo(emulator);
+    await emulator.query('CREATE SCHEMA catalog');
+    await emulator.query('CREATE SCHEMA search');
+
+    const outcome = await commandLine(['psql', 'catalgo', '--config', file], {
+      env: firstInPath(),
+    });
+
+    expect(outcome.exitCode).toBe(2);
+    expect(outcome.stderr).toContain(
+      "Plugin 'catalgo' has no schema catalgo in databricks_postgres",
+    );
+    expect(outcome.stderr).toContain('Those that have one: catalog, search');
+  });
+
+  it('lists the plugins, where the one asked for has no database', async () => {
+    const emulator = await start.emulator();
+    const file = await files.leadingTo(emulator, {
+      pluginDivisionMode: 'database',
+      prefix: 'psql_test_',
+    });
+    await emulator.query('CREATE DATABASE psql_test_catalog');
+
+    const outcome = await commandLine(['psql', 'search', '--config', file], {
+      env: firstInPath(),
+    });
+    await emulator.query('DROP DATABASE psql_test_catalog WITH (FORCE)');
+
+    expect(outcome.exitCode).toBe(2);
+    expect(outcome.stderr).toContain(
+      "Plugin 'search' has no database psql_test_search",
+    );
+    expect(outcome.stderr).toContain('Those that have one: catalog\n');
   });
 
   it('is in the database in common without a plugin', async () => {

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { DATABASE_KEY, LAKEBASE_KEY } from '../../config/keys';
 import {
   type EndpointSettings,
@@ -59,25 +59,37 @@ const SEARCH_ENGINE = 'search engine';
 export async function* diagnose(
   options: DiagnoseOptions,
 ): AsyncGenerator<Result> {
+  let files: string[] | undefined;
   let settings: Settings;
   let accesses: DatabaseAccess[];
   try {
-    const rootConfig = await loadConfig(options.configFiles);
-    settings = readConfig(rootConfig, options.env);
+    const loaded = await loadConfig(options.configFiles);
+    files = loaded.files;
+    settings = readConfig(loaded.config, options.env);
     accesses = openAccesses(settings, options);
   } catch (error) {
-    yield { check: CONFIGURATION, ...fail(explainFailure(error)) };
+    yield { check: CONFIGURATION, ...failReading(error, files) };
     for (const check of [...CHECKS.map(({ title }) => title), SEARCH_ENGINE]) {
       yield skipped(check, CONFIGURATION);
     }
     return;
   }
 
-  const findings = ok(summarize(accesses, options.configFiles));
+  const findings = ok(summarize(accesses, files));
   for (const finding of findings) yield { check: CONFIGURATION, ...finding };
   for (const access of accesses) yield* examine(access, options);
-  yield checkSearch(settings, options.configFiles);
+  yield checkSearch(settings, files);
 }
+
+/** Where another file was meant, its name is missing from the list. */
+function failReading(error: unknown, files: string[] | undefined): Finding {
+  const { problem, ...cure } = explainFailure(error);
+  const read = files ? `. Read ${listFiles(files)}` : '';
+  return fail({ problem: problem + read, ...cure });
+}
+
+const listFiles = (files: string[]) =>
+  files.length > 0 ? files.join(' and ') : 'no file';
 
 function openAccesses(
   settings: Settings,
@@ -97,12 +109,11 @@ function openAccesses(
 }
 
 function summarize(accesses: DatabaseAccess[], files: string[]): string {
-  const read = files.length > 0 ? files.join(' and ') : 'app-config.yaml';
   const [{ settings, plugin }] = accesses;
   const division = settings.schemaMode
     ? `a schema for each plugin in ${plugin.connection.database}`
     : 'a database for each plugin';
-  return `Read ${read}: ${division}`;
+  return `Read ${listFiles(files)}: ${division}`;
 }
 
 async function* examine(
@@ -145,7 +156,7 @@ const skipped = (check: string, because: string): Result => ({
 });
 
 function checkSearch(settings: Settings, files: string[]): Result {
-  const folders = files.map(file => dirname(resolve(file)));
+  const folders = files.map(file => dirname(file));
   const finding: Finding | undefined = checkSearchEngine(settings, [
     ...folders,
     process.cwd(),

@@ -98,7 +98,7 @@ async function findSchemas({
   return tables;
 }
 
-const readSchema = ({ knexConfig }: PluginDatabase) =>
+export const readSchema = ({ knexConfig }: PluginDatabase) =>
   [knexConfig.searchPath].flat()[0] ?? 'public';
 
 /** The plugins that are mentioned by name. */
