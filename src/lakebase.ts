@@ -6,9 +6,11 @@ import {
   RootLifecycleService,
 } from '@backstage/backend-plugin-api';
 import { Config } from '@backstage/config';
+import type { Knex } from 'knex';
 import { LAKEBASE_KEY } from './config/keys';
 import {
   type EndpointSettings,
+  type PluginSettings,
   readConfig,
   type Settings,
 } from './config/readConfig';
@@ -19,6 +21,7 @@ import { observeBudget } from './metrics';
 import { withCredentialCheck } from './readiness';
 import { warnOfBypassingPlugins } from './startupNotices/bypassingPlugins';
 import { warnOfConnections } from './startupNotices/connectionLimits';
+import { FailedStart } from './startupNotices/failedStart';
 import { SEARCH, SearchEngineCheck } from './startupNotices/searchEngine';
 import { type Clock, systemClock } from './time/clock';
 
@@ -63,6 +66,7 @@ export class Lakebase {
   readonly #logger: LoggerService;
   readonly #metadata: InstalledPlugins;
   readonly #searchEngine = new SearchEngineCheck();
+  readonly #failedStart: FailedStart;
   readonly #endpoints = new Map<EndpointSettings, LakebaseEndpoint>();
   readonly #budget?: ConnectionBudget;
   readonly #unobserve: () => void;
@@ -80,6 +84,7 @@ export class Lakebase {
     this.#settings = settings;
     this.#logger = logger;
     this.#metadata = metadata;
+    this.#failedStart = new FailedStart(logger, clock);
     const { maxConnections, schemaMode } = settings;
     const budget = maxConnections
       ? new ConnectionBudget(maxConnections)
@@ -123,12 +128,24 @@ export class Lakebase {
     for (const change of plugin.changes) this.#logger.warn(change);
     return {
       getClient: async () => {
-        const knex = await endpoint.getClient(plugin);
+        const knex = await this.#getClient(endpoint, plugin);
         if (pluginId === SEARCH) this.#searchEngine.watch(knex);
         return knex;
       },
       migrations: { skip: plugin.database.skipMigrations },
     };
+  }
+
+  async #getClient(
+    endpoint: LakebaseEndpoint,
+    plugin: PluginSettings,
+  ): Promise<Knex> {
+    try {
+      return await endpoint.getClient(plugin);
+    } catch (error) {
+      this.#failedStart.expect();
+      throw error;
+    }
   }
 
   /** A health service that also knows whether there is a credential. */
@@ -148,6 +165,7 @@ export class Lakebase {
   }
 
   async #announce(): Promise<void> {
+    this.#failedStart.over();
     const inUse = this.#inUse();
     if (inUse.length === 0) {
       this.#logger.warn(
@@ -188,6 +206,7 @@ export class Lakebase {
   }
 
   async #stop(): Promise<void> {
+    this.#failedStart.over();
     this.#unobserve();
     await Promise.all(
       [...this.#endpoints.values()].map(endpoint => endpoint.stop()),

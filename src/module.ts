@@ -13,6 +13,8 @@ import { isolateStockPlugin } from './config/stockConfig';
 import type { LakebaseWorkspaceTokenService } from './databricks/identity';
 import { Lakebase } from './lakebase';
 import { stockRootHealthServiceRef } from './readiness';
+import { FailedStart } from './startupNotices/failedStart';
+import { systemClock } from './time/clock';
 
 /** The default, since most backends need no provider. */
 const NO_PROVIDER: LakebaseWorkspaceTokenService = {
@@ -48,9 +50,14 @@ const createLakebaseFactory = (service: ServiceRef<Lakebase, 'root'>) =>
     factory: async ({ provider, ...deps }) => {
       const workspaceTokens = provider === NO_PROVIDER ? undefined : provider;
       const options = { ...deps, env: process.env, workspaceTokens };
-      const lakebase = Lakebase.create(options);
-      await lakebase.prepareForBypassing();
-      return lakebase;
+      try {
+        const lakebase = Lakebase.create(options);
+        await lakebase.prepareForBypassing();
+        return lakebase;
+      } catch (error) {
+        new FailedStart(deps.logger, systemClock).expect();
+        throw error;
+      }
     },
   });
 

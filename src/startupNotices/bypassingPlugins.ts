@@ -1,18 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+
 /**
  * Packages that build database clients from `backend.database.connection`, past
  * the database service: those known in November 2026.
  */
-const BYPASSING =
+const KNOWN =
   /[\\/]((?:[\w-]*-)?plugin-(?:rbac|time-saver)-backend)(?:-dynamic[^\\/]*)?[\\/]/;
 
+/** How they do it. */
+const CONNECTS =
+  /\bDatabaseManager\.fromConfig\(|['"`]backend\.database(?:\.connection)?['"`]/;
+
+const INSTALLED = /[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
+
+const OURS = join(__dirname, '..', '..') + sep;
+
 /**
- * Tells what to do about such plugins, when there are any among the files that
- * the process has loaded: their own errors name neither cause nor remedy.
+ * Tells what to do about plugins that connect by themselves, when there are any
+ * among the files that the process has loaded: their own errors name neither
+ * cause nor remedy.
  */
 export function warnOfBypassingPlugins(
   loadedFiles: string[],
 ): string | undefined {
-  const found = loadedFiles.flatMap(file => BYPASSING.exec(file)?.[1] ?? []);
+  const found = loadedFiles.flatMap(
+    file => KNOWN.exec(file)?.[1] ?? findUnknown(file) ?? [],
+  );
   if (found.length === 0) return undefined;
   return (
     `${[...new Set(found)].join(' and ')} may connect to ` +
@@ -23,4 +37,22 @@ export function warnOfBypassingPlugins(
     '/tmp/backstage-lakebase, with port: 5432. See "Plugins that connect by ' +
     'themselves" in the README of backstage-backend-module-lakebase'
   );
+}
+
+/** The package, or the file of the app, that connects by itself. */
+function findUnknown(file: string): string | undefined {
+  const name = [...file.matchAll(INSTALLED)].at(-1)?.[1].replace('\\', '/');
+  const worthReading = name
+    ? /backstage|plugin/.test(name) && !name.startsWith('@backstage/')
+    : !file.startsWith(OURS);
+  return worthReading && CONNECTS.test(read(file)) ? (name ?? file) : undefined;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    // Built-in, or gone since.
+    return '';
+  }
 }
