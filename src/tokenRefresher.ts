@@ -134,16 +134,6 @@ export class TokenRefresher {
   }
 
   /**
-   * The token in memory, fit for a login or not.
-   *
-   * @throws LakebaseError when there is none.
-   */
-  get current(): string {
-    if (!this.#held) throw this.#unavailable();
-    return this.#held.token;
-  }
-
-  /**
    * A token with enough life left for a login.
    *
    * - A usable token is handed out at once, even while refreshing it fails.

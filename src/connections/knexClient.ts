@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
+import { attempt } from '../time/attempt';
 import type { Attempts } from '../time/attempts';
 import { explainRefusals } from './explainRefusals';
 import { knexConnections } from './knexConnections';
@@ -53,17 +54,26 @@ export function createKnexClient(options: KnexClientOptions): Knex {
   return knex;
 }
 
+/** Knex hides a password from copies; this one is none, but knows of one. */
+const OWN = { configurable: true, enumerable: true, writable: true };
+
 /** Lets whatever connects with the settings of a Knex do so with the credential. */
 function installCredential(knex: Knex, options: KnexClientOptions) {
-  const { tokens, target, sockets } = options;
+  const {
+    tokens,
+    target,
+    sockets,
+    clock,
+    connectTimeoutMs: timeoutMs,
+  } = options;
   const client = getPgClient(knex);
   const settings = client.connectionSettings;
-  // Clients of transactions share this object, and know nothing of the hook.
-  Object.defineProperty(settings, 'password', {
-    get: () => tokens.current,
-    enumerable: false,
-    configurable: true,
-  });
+  // For whom the hook is unknown: the clients of transactions, which share the
+  // settings, and clients that a plugin makes from a copy. pg asks at each login.
+  const password = () =>
+    attempt(signal => tokens.token(signal), { clock, timeoutMs });
+  Object.defineProperty(settings, 'password', { ...OWN, value: password });
+  Object.assign(client.config.connection as object, { password });
   // Bounds what they open by themselves.
   settings.connectionTimeoutMillis ??= options.connectTimeoutMs;
   const createSocket = dialTarget(settings, target, sockets);

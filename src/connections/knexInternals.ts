@@ -25,10 +25,10 @@ export interface TarnPool {
   /** Closes what has been idle for too long. */
   check(): void;
   on(
-    event:
-      'acquireRequest' | 'createSuccess' | 'release' | 'poolDestroySuccess',
+    event: 'acquireRequest' | 'createSuccess' | 'poolDestroySuccess',
     listener: () => void,
   ): void;
+  on(event: 'release', listener: (connection: Client) => void): void;
 }
 
 /** Knex's client for Postgres. */

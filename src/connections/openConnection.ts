@@ -12,7 +12,6 @@ export interface TokenSource {
   token(signal: AbortSignal): Promise<string>;
   confirm(token: string, user: string): void;
   reject(token: string, user: string): boolean;
-  readonly current: string;
   readonly usable: boolean;
 }
 

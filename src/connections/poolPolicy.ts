@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
-import { type Clock, elapsedMs, instant, type Instant } from '../time/clock';
+import { elapsedMs, instant, type Instant } from '../time/clock';
 import { getPgClient, onQueryTimeout } from './knexInternals';
-import type { TokenSource } from './openConnection';
+import { Liveness, type LivenessOptions } from './liveness';
 import { boundGoodbye } from './sockets';
 
 /** Without a credential a connection cannot be replaced, so it is kept. */
@@ -11,16 +11,15 @@ const MAX_AGE_WITHOUT_CREDENTIAL_MS = 20 * 60 * 60_000;
 /** Up to a tenth earlier, so connections of one age are not replaced at once. */
 const AGE_JITTER = 0.1;
 
-export interface PoolPolicyOptions {
+export interface PoolPolicyOptions extends LivenessOptions {
   maxConnectionAgeMs: number;
-  tokens: TokenSource;
-  clock: Clock;
 }
 
 /**
  * Decides which connections of a pool are used again: not those that are too
- * old, nor those that wait for a query that was given up. While there is no
- * credential to open new ones with, neither age nor idleness ends one.
+ * old, that wait for a query that was given up, or that died while idle. While
+ * there is no credential to open new ones with, neither age nor idleness ends
+ * one.
  *
  * @returns what notes the birth of a connection.
  */
@@ -45,17 +44,23 @@ export function keepPoolFresh(
     return destroy(connection);
   };
 
+  const liveness = new Liveness(options);
+  pool.on('release', connection => liveness.used(connection));
   const validate = pool.validate.bind(pool);
   pool.validate = async connection =>
     !stuck.has(connection.__knexUid) &&
     !ages.isOver(connection) &&
-    validate(connection);
+    (await validate(connection)) &&
+    liveness.check(connection);
 
   const closeIdle = pool.check.bind(pool);
   pool.check = () => {
     if (tokens.usable) closeIdle();
   };
-  return connection => ages.add(connection);
+  return connection => {
+    ages.add(connection);
+    liveness.used(connection);
+  };
 }
 
 /** Decides when a pooled connection is due to be replaced. */

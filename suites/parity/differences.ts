@@ -206,7 +206,7 @@ export const LAKEBASE_NEEDS: Difference[] = [
       'connector; with ours that would be the client secret too.',
     changes: [
       {
-        path: /^config\.(prefix|schemaPrefix|pluginDivisionMode|ensureExists|ensureSchemaExists|role|skipMigrations|knexConfig|plugin)\b/,
+        path: /^config\.(prefix|schemaPrefix|pluginDivisionMode|ensureExists|ensureSchemaExists|role|skipMigrations|keepalive|knexConfig|plugin)\b/,
         ours: undefined,
       },
     ],

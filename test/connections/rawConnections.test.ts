@@ -71,9 +71,9 @@ describe('a connection outside the pool', () => {
     await knex.raw('select 1');
 
     expect(rawClient(knex).connectionSettings).toBe(connectionSettings);
-    expect(Object.keys(connectionSettings)).not.toContain('password');
-    expect((connectionSettings as { password: string }).password).toMatch(
-      /^eyJ/,
-    );
+    const { password } = connectionSettings as {
+      password: () => Promise<string>;
+    };
+    await expect(password()).resolves.toMatch(/^eyJ/);
   });
 });

@@ -38,7 +38,6 @@ async function openTo(secondsBetweenAttempts: number, attempts: number) {
       token: () => Promise.resolve('token'),
       confirm: () => {},
       reject: () => true,
-      current: 'token',
       usable: true,
     },
     target,

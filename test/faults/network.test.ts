@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
-import { FakeClock, passTime } from '../../testbed/fakeClock';
+import { Client } from 'pg';
+import { FakeClock, passTime, settle } from '../../testbed/fakeClock';
 import {
   networkTests,
   otherAddress,
@@ -92,6 +93,97 @@ describe('a connection whose packets are lost', () => {
     await startBehind();
 
     expect(watched).toHaveBeenCalledWith(true, 30_000);
+  });
+});
+
+describe('a connection that died while it was idle', () => {
+  async function startIdle(connections: number, overrides = {}) {
+    const emulator = await start.emulator();
+    const network = await startNetwork(emulator.gateway);
+    const clock = new FakeClock();
+    const settings = { ...schemaMode, connection: { port: network.port } };
+    const lakebase = start.lakebase(
+      emulator,
+      { ...settings, ...overrides },
+      { clock },
+    );
+    const knex = await lakebase.getClient('catalog');
+    await useAtOnce(knex, connections);
+    clock.block(1_000);
+    return { emulator, network, clock, knex };
+  }
+
+  it.each(['reset', 'close'] as const)(
+    'costs its query nothing where its end was not read yet (%s)',
+    async mode => {
+      const { emulator, network, knex } = await startIdle(3);
+
+      void emulator.gateway.dropConnections(mode);
+
+      await expect(knex.raw('select 1')).resolves.toBeDefined();
+      expect(network.dialled).toBe(4);
+    },
+  );
+
+  it('costs its query two seconds where its packets are lost', async () => {
+    const { network, clock, knex } = await startIdle(1);
+    network.swallow();
+
+    const answer = knex.raw('select 1').then();
+    await settle();
+    await clock.advance(2_000);
+
+    await expect(answer).resolves.toBeDefined();
+    expect(network.dialled).toBe(2);
+  });
+
+  it('takes the others with it, of which each would cost as much', async () => {
+    const { network, clock, knex } = await startIdle(5);
+    network.swallow();
+
+    const answer = knex.raw('select 1').then();
+    await settle();
+    await clock.advance(2_000);
+
+    await expect(answer).resolves.toBeDefined();
+    await useAtOnce(knex, 5);
+    expect(network.dialled).toBe(10);
+  });
+
+  it('costs no more than half of what the pool waits', async () => {
+    const { network, clock, knex } = await startIdle(1, {
+      knexConfig: { pool: { acquireTimeoutMillis: 3_000 } },
+    });
+    network.swallow();
+
+    const answer = knex.raw('select 1').then();
+    await settle();
+    await clock.advance(1_000);
+
+    await expect(answer).resolves.toBeDefined();
+  });
+
+  it('is looked for only where a connection was idle for a second', async () => {
+    const { clock, knex } = await startIdle(1);
+    const asked = jest.spyOn(Client.prototype, 'query');
+    const texts = () =>
+      asked.mock.calls.map(
+        ([query]) => (query as { text?: string }).text ?? query,
+      );
+
+    await knex.raw('select 1');
+    clock.block(999);
+    await knex.raw('select 2');
+    await knex.transaction(tx => tx.raw('select 3'));
+
+    expect(texts()).toEqual([
+      '',
+      'select 1',
+      'select 2',
+      'BEGIN;',
+      'select 3',
+      'COMMIT;',
+    ]);
   });
 });
 

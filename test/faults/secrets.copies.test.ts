@@ -1,6 +1,7 @@
 import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
-import knexFactory, { type Knex } from 'knex';
+import { inspect } from 'node:util';
+import type { Knex } from 'knex';
 import { cloneDeep, merge } from 'lodash';
 import { readConfig } from '../../src/config/readConfig';
 import { FakeClock, passTime } from '../../testbed/fakeClock';
@@ -48,15 +49,12 @@ describe.each(COPIES)(
         copy,
       );
 
-      expect(copies).toEqual([config.connection, connectionSettings]);
-      for (const each of copies) {
-        expect((each as { password?: unknown }).password).toBeUndefined();
-      }
-      // A client made from it is refused at once, and says so.
-      const log = { warn: () => {} };
-      const own = knexFactory({ client: 'pg', connection: copies[0], log });
-      await expect(own.raw('select 1')).rejects.toThrow(/authentication/);
-      await own.destroy();
+      const serialized = JSON.stringify(copies);
+      expect(serialized).toBe(
+        JSON.stringify([config.connection, connectionSettings]),
+      );
+      expect(serialized).not.toContain('password');
+      expect(inspect(copies)).not.toMatch(/eyJ/);
       expect(emulator.gateway.logins).toHaveLength(1);
     });
 

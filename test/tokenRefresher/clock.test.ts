@@ -118,7 +118,7 @@ describe('after a sleep', () => {
     clock.sleep(20 * MINUTE);
     await clock.advance(25 * MINUTE);
     expect(mint.count).toBe(2);
-    expect(refresher.current).toBe('token 2');
+    await expect(refresher.token()).resolves.toBe('token 2');
   });
 });
 

@@ -26,7 +26,7 @@ describe('minting', () => {
 
     expect(mint.count).toBe(1);
     expect(refresher.usable).toBe(true);
-    expect(refresher.current).toBe('token 1');
+    await expect(refresher.token()).resolves.toBe('token 1');
   });
 
   it('goes on ahead of the expiry of a token from before the start', async () => {
@@ -209,7 +209,7 @@ describe('a token in memory', () => {
     await clock.advance(26 * MINUTE);
 
     expect(refresher.usable).toBe(true);
-    expect(refresher.current).toBe('token 1');
+    await expect(refresher.token()).resolves.toBe('token 1');
     expect(told.onFailed.mock.calls[0]).toMatchObject([
       { error: { code: 'workspace-reply-invalid' } },
     ]);

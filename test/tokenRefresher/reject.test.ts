@@ -49,7 +49,7 @@ describe('a token that the server refuses', () => {
     refresher.reject('token 1', USER);
     await clock.advance(0);
     expect(mint.count).toBe(2);
-    expect(refresher.current).toBe('token 2');
+    await expect(refresher.token()).resolves.toBe('token 2');
   });
 
   it('joins the renewal that is already on the way', async () => {

@@ -69,7 +69,7 @@ describe('shutdown', () => {
       else first.fail(new Error('aborted'));
       await clock.advance(HOUR);
 
-      expect(() => refresher.current).toThrow('shutting down');
+      await expect(refresher.token()).rejects.toThrow('shutting down');
       expect(clock.timers).toBe(0);
       expect(told.onMinted).not.toHaveBeenCalled();
       expect(told.onFailed).not.toHaveBeenCalled();
@@ -97,7 +97,7 @@ describe('shutdown', () => {
     await clock.advance(DAY);
 
     await expect(refresher.token()).rejects.toMatchObject({ code: 'stopped' });
-    expect(() => refresher.current).toThrow('shutting down');
+    await expect(refresher.token()).rejects.toThrow('shutting down');
     expect(refresher.usable).toBe(false);
     expect(mint.count).toBe(1);
     expect(clock.timers).toBe(0);
