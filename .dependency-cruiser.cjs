@@ -5,7 +5,7 @@ const ROOMS = {
   config: ['databricks'],
   connections: ['config', 'time'],
   migrations: ['connections', 'time'],
-  startupNotices: ['config', 'connections'],
+  startupNotices: ['config', 'connections', 'time'],
   localProxy: ['config', 'connections', 'time'],
   cli: ['config', 'connections', 'databricks', 'startupNotices', 'time'],
 };
