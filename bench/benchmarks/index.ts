@@ -3,6 +3,7 @@ import { backstageBenchmark } from './backstage';
 import { budgetBenchmark } from './budget';
 import { coldStartBenchmark } from './coldStart';
 import { connectBenchmark } from './connect';
+import { idleBenchmark } from './idle';
 import { linkBenchmark } from './link';
 import { outageBenchmark } from './outage';
 import { rotationBenchmark } from './rotation';
@@ -17,6 +18,7 @@ export const benchmarks: Benchmark[] = [
   rotationBenchmark,
   outageBenchmark,
   connectBenchmark,
+  idleBenchmark,
   throughputBenchmark,
   weightBenchmark,
   budgetBenchmark,

@@ -6,7 +6,7 @@ import { isPlugin } from './chosenTests';
 import type { Versions } from './combinations';
 import { locked, ROOT } from './locked';
 import { lockOf } from './release';
-import { run } from './run';
+import { run } from '../../testbed/run';
 
 /** What an app has of its own: a second copy would not be what it loads. */
 const SINGLE = without(

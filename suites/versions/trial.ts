@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { chosenTests } from './chosenTests';
 import type { Versions } from './combinations';
 import { install, loadedVersion } from './installation';
-import { run } from './run';
+import { run } from '../../testbed/run';
 
 /** The columns of the report. */
 export const REPORTED = [

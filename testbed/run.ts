@@ -12,10 +12,11 @@ export async function run(
   args: string[],
   folder: string,
   signal: AbortSignal,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Run> {
   const child = spawn(program, args, {
     cwd: folder,
-    env: environment(),
+    env: { ...environment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,
   });
