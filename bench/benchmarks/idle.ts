@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { shuffle } from 'lodash';
 import {
   lakebaseModule,
   staticKnex,
@@ -28,11 +29,13 @@ async function inTurns(
   rounds: number,
   pause: () => Promise<unknown>,
 ): Promise<Times> {
-  const found: Times = {};
+  const found: Times = Object.fromEntries(
+    databases.map(([name]) => [name, []]),
+  );
   for (let round = 0; round < rounds; round++) {
     await pause();
-    for (const [name, database] of databases) {
-      (found[name] ??= []).push(await queryOnce(database));
+    for (const [name, database] of shuffle(databases)) {
+      found[name].push(await queryOnce(database));
     }
   }
   return found;
