@@ -44,7 +44,7 @@ async function getToken(request: TokenRequest): Promise<Credential> {
     case 'pat':
       return { token: settings.token, lifeMs: STATIC_TOKEN_LIFE_MS };
     case 'file-oidc':
-      return exchangeIdToken(request, await readIdTokenFile(settings));
+      return exchangeIdToken(request, await readIdTokenFile(request, settings));
     case 'env-oidc':
       return exchangeIdToken(request, settings.idToken);
     case 'github-oidc':
@@ -65,10 +65,7 @@ async function requestExternalToken(
   const { settings, external, clock } = request;
   const { token, expiresAt } = await oneAttempt(
     attempt =>
-      orAborted(
-        external!.getToken({ workspaceHost: settings.host, signal: attempt }),
-        attempt,
-      ),
+      external!.getToken({ workspaceHost: settings.host, signal: attempt }),
     explainExternalFailure,
     request,
   );
@@ -81,24 +78,6 @@ async function requestExternalToken(
     });
   }
   return { token: token.trim(), lifeMs };
-}
-
-/** Foreign code may not heed its signal. */
-async function orAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  let abort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(new Error('Aborted'));
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 function explainExternalFailure(error: unknown, cutShort: CutShort): Error {

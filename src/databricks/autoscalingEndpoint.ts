@@ -39,6 +39,15 @@ const endpointsReply = z.object({
   next_page_token: z.string().optional(),
 });
 
+/** A branch has one read-write endpoint, and a few read replicas. */
+const MAX_PAGES = 20;
+
+const endless = (branch: string) =>
+  new LakebaseError('workspace-reply-invalid', {
+    problem: `The list of the endpoints of ${branch} has no end`,
+    remedy: 'Check that no proxy answers in place of the workspace',
+  });
+
 export interface AutoscalingEndpointOptions {
   name: EndpointName;
   /** Which setting the name came from, for messages. */
@@ -121,7 +130,8 @@ export class AutoscalingEndpoint implements Endpoint {
   async #findReadWrite(branch: string, signal?: AbortSignal): Promise<string> {
     const found: string[] = [];
     let page: string | undefined;
-    do {
+    for (let pages = 0; pages === 0 || page; pages++) {
+      if (pages === MAX_PAGES) throw endless(branch);
       const query = page ? `?page_token=${encodeURIComponent(page)}` : '';
       const { endpoints, next_page_token } = await this.#get(
         'list the endpoints of the branch',
@@ -133,7 +143,7 @@ export class AutoscalingEndpoint implements Endpoint {
         if (status.endpoint_type === READ_WRITE) found.push(name);
       }
       page = next_page_token;
-    } while (page);
+    }
 
     if (found.length === 1) return found[0];
     const { source } = this.#options;

@@ -1,3 +1,4 @@
+import { quoteForShell } from '../texts';
 import { readClaims } from './readClaims';
 import { WorkspaceSettings } from './identity';
 
@@ -77,5 +78,5 @@ export function federationRemedy(
 
 export const loginCommand = (settings: WorkspaceSettings) =>
   settings.method === 'databricks-cli' && settings.profile
-    ? `databricks auth login --profile ${settings.profile}`
-    : `databricks auth login --host ${settings.host}`;
+    ? `databricks auth login --profile ${quoteForShell(settings.profile)}`
+    : `databricks auth login --host ${quoteForShell(settings.host)}`;

@@ -13,8 +13,9 @@ const IN_WORDS = {
 };
 
 /**
- * Runs one attempt, whose signal aborts when it has taken too long or when the
- * caller gives up.
+ * Runs one attempt, which ends when it has taken too long or when the caller
+ * gives up, whether the operation heeds its signal or not: the body of a reply
+ * may not, nor a file on a mount that hangs, nor code of others.
  *
  * @throws what `failureOf` makes of the operation's error.
  */
@@ -24,7 +25,24 @@ export const oneAttempt = <T>(
   { clock, signal }: { clock: Clock; signal?: AbortSignal },
 ): Promise<T> =>
   attempt(
-    operation,
+    until => orAborted(operation(until), until),
     { clock, timeoutMs: ATTEMPT_TIMEOUT_MS, signal },
     (error, cut) => failureOf(error, cut && IN_WORDS[cut]),
   );
+
+async function orAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new Error('Aborted'));
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

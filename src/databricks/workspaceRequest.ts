@@ -69,7 +69,7 @@ export async function sendRequest(
         signal,
       });
       const { status, headers } = answer;
-      return { status, headers, body: await answer.text() };
+      return { status, headers, body: await readBody(answer) };
     },
     (error, cutShort) => explainFailure(error, cutShort, host, subject),
     request,
@@ -86,6 +86,24 @@ export async function sendRequest(
   }
   const date = Date.parse(response.headers.get('date') ?? '');
   return { ...response, ...(!Number.isNaN(date) && { serverTimeMs: date }) };
+}
+
+/** Unpacked: some hundred times what a reply of the API has. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+class TooLargeError extends Error {}
+
+/** Reads no more than is allowed, however small it is while packed. */
+async function readBody({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  // Leaving the loop cancels what has not come yet.
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new TooLargeError();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 type Addressee = Pick<RequestSubject, 'action' | 'hostKey'>;
@@ -107,6 +125,12 @@ function explainFailure(
       remedy:
         'With a private CA or an inspecting proxy, start Node with ' +
         `NODE_EXTRA_CA_CERTS; otherwise check ${hostKey}`,
+    });
+  }
+  if (error instanceof TooLargeError) {
+    return new LakebaseError('workspace-reply-invalid', {
+      problem: `${host} answered with more than 1 MB when asked to ${action}`,
+      remedy: `Check ${hostKey}, and that no proxy answers in its place`,
     });
   }
   const reason = cutShort ?? code ?? 'network error';
