@@ -11,7 +11,7 @@ const ROOMS = {
 };
 
 /** Beside the rooms, and open to all of them. */
-const SHARED = '^src/(errors|tokenRefresher|refreshPolicy)\\.ts$';
+const SHARED = '^src/(errors|texts|tokenRefresher|refreshPolicy)\\.ts$';
 
 const room = (name, others) => ({
   name: `src-${name}`,

@@ -1,4 +1,5 @@
 import { CustomErrorBase, InputError } from '@backstage/errors';
+import { showControls } from './texts';
 
 /**
  * What went wrong, as a word that code can decide on. `true` marks what passes
@@ -66,6 +67,16 @@ export function formatExplanation({
   return (remedy ? `${problem}. ${remedy}` : problem) + pasted;
 }
 
+/** Its parts may quote what servers said, or names that others chose. */
+const showAllControls = (explanation: Explanation): Explanation => ({
+  ...explanation,
+  problem: showControls(explanation.problem),
+  ...(explanation.remedy && { remedy: showControls(explanation.remedy) }),
+  ...(explanation.statements && {
+    statements: explanation.statements.map(showControls),
+  }),
+});
+
 /**
  * The error of this package for everything but bad configuration. It never
  * holds a token, a secret or the body of a reply. Its message is the whole
@@ -85,10 +96,11 @@ export class LakebaseError extends CustomErrorBase {
     explanation: Explanation,
     options: { cause?: unknown; retryAfterMs?: number } = {},
   ) {
-    super(formatExplanation(explanation), options.cause);
+    const shown = showAllControls(explanation);
+    super(formatExplanation(shown), options.cause);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
-    this.#explanation = explanation;
+    this.#explanation = shown;
   }
 
   /** The message in parts, without the cause. */
@@ -113,9 +125,9 @@ export class ConfigurationError extends InputError {
   readonly #explanation: Explanation;
 
   constructor(problem: string, remedy?: string, cause?: unknown) {
-    const explanation = { problem, remedy };
-    super(formatExplanation(explanation), cause);
-    this.#explanation = explanation;
+    const shown = showAllControls({ problem, remedy });
+    super(formatExplanation(shown), cause);
+    this.#explanation = shown;
   }
 
   /** The message in parts, without the cause. */

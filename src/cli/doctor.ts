@@ -1,6 +1,7 @@
 import { CONFIGURATION, diagnose } from './doctor/diagnose';
 import type { Result } from './doctor/check';
 import { render, summarize } from './doctor/render';
+import { showControls } from '../texts';
 import { EXIT } from './exitCodes';
 import type { Terminal } from './terminal';
 
@@ -35,7 +36,7 @@ export async function doctor(
     const unreadable = first.check === CONFIGURATION && first.status === 'fail';
     if (options.json || (unreadable && result !== first)) continue;
     if (result.endpoint && result.endpoint !== before) {
-      terminal.out(`\n${result.endpoint}`);
+      terminal.out(`\n${showControls(result.endpoint)}`);
     }
     terminal.out(render(result, terminal.colored));
   }

@@ -1,4 +1,5 @@
 import { type Explanation, getExplanation, LakebaseError } from '../errors';
+import { showControls, shortened } from '../texts';
 
 /** What to show of an error that ends a check or a command. */
 export function explainFailure(error: unknown): Explanation {
@@ -15,4 +16,5 @@ export function explainFailure(error: unknown): Explanation {
     : explanation;
 }
 
-const onOneLine = ({ message }: Error) => message.replace(/\s+/g, ' ');
+const onOneLine = ({ message }: Error) =>
+  showControls(shortened(message).replace(/\s+/g, ' '));

@@ -23,13 +23,18 @@ export interface PsqlLogin {
   connectTimeoutMs: number;
 }
 
+/** What the credential is minted with is nothing to psql. */
+const SECRET = /^DATABRICKS_/i;
+
 /** The environment in which psql logs in as the backend does. */
 export async function psqlEnvironment(
   env: Env,
   { target, plugin, password, caFile, connectTimeoutMs }: PsqlLogin,
 ): Promise<Env> {
   const others = Object.entries(env).filter(
-    ([name]) => !/^PG/i.test(name) || KEPT.includes(name.toUpperCase()),
+    ([name]) =>
+      KEPT.includes(name.toUpperCase()) ||
+      !(/^PG/i.test(name) || SECRET.test(name)),
   );
   const { port, user, database } = target;
   return {
@@ -40,6 +45,8 @@ export async function psqlEnvironment(
     PGUSER: user,
     PGDATABASE: database,
     PGPASSWORD: password,
+    // libpq would ask for it first, unencrypted.
+    PGGSSENCMODE: 'disable',
     PGAPPNAME: 'backstage-lakebase psql',
     PGCONNECT_TIMEOUT: String(Math.ceil(connectTimeoutMs / 1000)),
     PGOPTIONS: writeOptions(plugin),

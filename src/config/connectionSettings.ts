@@ -5,7 +5,7 @@ import { parse as parseConnectionString } from 'pg-connection-string';
 import { ConfigurationError } from '../errors';
 import type { Blocks } from './blocks';
 import { DATABASE_KEY, LAKEBASE_KEY, pluginKey } from './keys';
-import { isLoopback } from './loopback';
+import { isLoopback } from '../databricks/loopback';
 
 /** After this time without traffic the kernel asks whether the peer is there. */
 const TCP_KEEPALIVE_DELAY_MS = 30_000;

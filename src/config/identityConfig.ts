@@ -10,7 +10,7 @@ import {
   Setting,
   Source,
 } from './identitySources';
-import { isLoopback } from './loopback';
+import { isLoopback } from '../databricks/loopback';
 
 type Method = Identity['method'];
 

@@ -12,7 +12,7 @@ import { type MintingSettings, readMintingSettings } from './endpointSettings';
 import type { Env } from './identitySources';
 import { pluginKey } from './keys';
 import { type LocalProxySettings, readLocalProxy } from './localProxySettings';
-import { isLoopback } from './loopback';
+import { isLoopback } from '../databricks/loopback';
 import {
   isSchemaMode,
   type PgConnection,

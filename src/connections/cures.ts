@@ -4,6 +4,7 @@ import {
   escapeLiteral,
 } from 'pg';
 import type { Explanation } from '../errors';
+import { shortened } from '../texts';
 
 /** As whom a statement was refused, and where. */
 export interface RefusalSite {
@@ -79,6 +80,13 @@ const grantOnDatabase = (
   grantee: string,
 ) => `GRANT ${rights} ON DATABASE ${database} TO ${grantee};`;
 
+/** Between marks that the text, with names of others in it, does not hold. */
+function dollarQuoted(text: string): string {
+  let tag = '$$';
+  for (let n = 1; text.includes(tag); n++) tag = `$q${n}$`;
+  return `${tag} ${text} ${tag}`;
+}
+
 /**
  * REASSIGN OWNED moves tables, sequences, views, functions and databases alike;
  * ALTER ... OWNER TO would cure one object, and the next one would fail.
@@ -96,8 +104,10 @@ function handOver(
       `Run in database ${database}, as member of both roles, to hand over ` +
       `all that the owner of ${object} owns there, and its databases`,
     statements: [
-      `DO $$ BEGIN EXECUTE format('REASSIGN OWNED BY %s TO %s', ` +
-        `(${selectOwner}), ${escapeLiteral(grantee)}); END $$;`,
+      `DO ${dollarQuoted(
+        `BEGIN EXECUTE format('REASSIGN OWNED BY %s TO %s', ` +
+          `(${selectOwner}), ${escapeLiteral(grantee)}); END`,
+      )};`,
     ],
   };
 }
@@ -295,7 +305,7 @@ export function findCure(
   for (const cure of CURES) {
     const { text, codes = INSUFFICIENT_PRIVILEGE } = cure;
     if (!codes.includes(refusal.code ?? '')) continue;
-    const groups = text.exec(refusal.message);
+    const groups = text.exec(shortened(refusal.message));
     if (groups && (cure.matches?.(refusal) ?? true)) {
       return cure.explain(namesAt(site), ...groups.slice(1));
     }

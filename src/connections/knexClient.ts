@@ -6,7 +6,11 @@ import type { Attempts } from '../time/attempts';
 import { explainRefusals } from './explainRefusals';
 import { knexConnections } from './knexConnections';
 import { getPgClient } from './knexInternals';
-import { type ConnectListener, openConnection } from './openConnection';
+import {
+  type ConnectListener,
+  forgetPassword,
+  openConnection,
+} from './openConnection';
 import { keepToBudget, type PoolInBudgetOptions } from './poolInBudget';
 import { keepPoolFresh } from './poolPolicy';
 import { refuseWhenStopped } from './poolShutdown';
@@ -70,13 +74,19 @@ function installCredential(knex: Knex, options: KnexClientOptions) {
   const settings = client.connectionSettings;
   // For whom the hook is unknown: the clients of transactions, which share the
   // settings, and clients that a plugin makes from a copy. pg asks at each login.
-  const password = () =>
-    attempt(signal => tokens.token(signal), { clock, timeoutMs });
+  function password(this: unknown) {
+    // pg calls it as a method of the client that logs in.
+    if (this instanceof client.driver.Client) {
+      this.once('connect', () => forgetPassword(this));
+    }
+    return attempt(signal => tokens.token(signal), { clock, timeoutMs });
+  }
   Object.defineProperty(settings, 'password', { ...OWN, value: password });
-  Object.assign(client.config.connection as object, { password });
   // Bounds what they open by themselves.
   settings.connectionTimeoutMillis ??= options.connectTimeoutMs;
   const createSocket = dialTarget(settings, target, sockets);
+  const { ssl } = settings;
+  Object.assign(client.config.connection as object, { password, ssl });
   const maker = knexConnections(client);
   return (signal: AbortSignal) =>
     openConnection(maker, { ...options, createSocket, signal });

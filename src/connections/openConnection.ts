@@ -4,8 +4,10 @@ import { LakebaseError, LakebaseErrorCode } from '../errors';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
+import { guardLogin } from './loginGuard';
 import { explainConnectFault } from './postgresFaults';
 import type { ConnectionTarget } from './target';
+import { withoutToken } from './withoutToken';
 
 /** Where credentials come from; a TokenRefresher, seen from here. */
 export interface TokenSource {
@@ -170,6 +172,7 @@ async function loginOnce<C extends Client>(
   signal.addEventListener('abort', giveUp);
   try {
     const connection = maker.create(token, socket);
+    guardLogin(connection);
     // A late error of a connection given up must not end the process.
     connection.on('error', () => {});
     await connection.connect();
@@ -181,7 +184,7 @@ async function loginOnce<C extends Client>(
     return connection;
   } catch (error) {
     socket.destroy();
-    throw error;
+    throw withoutToken(error, token);
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
@@ -193,7 +196,7 @@ const outOfTime = ({ host, port }: ConnectionTarget) =>
   });
 
 /** The server has checked it; from here on it could only leak. */
-function forgetPassword(connection: Client): void {
+export function forgetPassword(connection: Client): void {
   const { connectionParameters } = connection as Client & {
     connectionParameters: { password: unknown };
   };

@@ -8,6 +8,8 @@ export interface PgWire extends EventEmitter<WireEvents> {
   connect(port: number, host: string): void;
   requestSsl(): void;
   startup(): void;
+  /** Reads what the server says from a stream. */
+  attachListeners(stream: Socket): void;
 }
 
 interface WireEvents {

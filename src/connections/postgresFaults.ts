@@ -5,6 +5,7 @@ import {
   LakebaseErrorCode,
   TLS_FAULT,
 } from '../errors';
+import { shortened } from '../texts';
 import { findCure } from './cures';
 import type { ConnectionTarget } from './target';
 
@@ -207,8 +208,9 @@ export function explainConnectFault(
   const cure = findCure(error as DatabaseError, target);
   if (cure) return new LakebaseError('grant-missing', cure, { cause: error });
 
+  const said = shortened(message);
   const rule = RULES.find(
-    ({ state, text }) => state?.test(String(code)) || text?.test(message),
+    ({ state, text }) => state?.test(String(code)) || text?.test(said),
   );
   return new LakebaseError(
     rule?.code ?? 'database-error',

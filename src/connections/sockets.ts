@@ -1,5 +1,9 @@
 import { Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
+import {
+  checkServerIdentity,
+  type ConnectionOptions,
+  type PeerCertificate,
+} from 'node:tls';
 import type { Client, ClientConfig } from 'pg';
 import type { Clock } from '../time/clock';
 import { getWire } from './pgWire';
@@ -25,6 +29,7 @@ export function dialTarget(
   sockets: Set<Socket>,
 ): () => Socket {
   const { servername } = (settings.ssl || {}) as ConnectionOptions;
+  const name = () => servername || target.host;
   const createSocket = () => {
     const socket = new Socket();
     sockets.add(socket);
@@ -34,15 +39,26 @@ export function dialTarget(
     return socket;
   };
   Object.defineProperty(settings, 'host', {
-    get: () => servername ?? target.host,
+    get: name,
     // Plugins copy their settings, and assign what they copied.
     set: () => {},
     enumerable: true,
     configurable: true,
   });
   Object.defineProperty(settings, 'stream', { value: createSocket });
+  if (settings.ssl) settings.ssl = verifyingName(settings.ssl, name);
   return createSocket;
 }
+
+/**
+ * pg before 8.23 tells Node no name where the host is an IP address, and Node
+ * then compares the certificate with `localhost`.
+ */
+const verifyingName = (ssl: true | ConnectionOptions, name: () => string) => ({
+  ...(ssl === true ? {} : ssl),
+  checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+    checkServerIdentity(name(), certificate),
+});
 
 /** Else TCP would hold on to a dead connection for a quarter of an hour. */
 export function boundGoodbye(connection: Client, clock: Clock): void {

@@ -196,6 +196,7 @@ describe('the command psql', () => {
       'PGAPPNAME',
       'PGCONNECT_TIMEOUT',
       'PGDATABASE',
+      'PGGSSENCMODE',
       'PGHOST',
       'PGOPTIONS',
       'PGPORT',

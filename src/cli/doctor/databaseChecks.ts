@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { cureLackOf } from '../../connections/cures';
 import { readOnlyFault } from '../../connections/postgresFaults';
 import { LakebaseError, type LakebaseErrorCode } from '../../errors';
+import { quoteForShell } from '../../texts';
 import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
 import { explainFailure } from '../explainFailure';
 import { Check, fail, needFilled, ok } from './check';
@@ -33,7 +34,7 @@ export const hostNameCheck: Check = {
           remedy:
             "Check backend.database.connection.host, and this machine's DNS " +
             '(with private link: its private zone)',
-          statements: [`nslookup ${host}`],
+          statements: [`nslookup ${quoteForShell(host)}`],
         }),
       ];
     }

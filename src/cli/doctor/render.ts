@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { showControls } from '../../texts';
 import type { Result } from './check';
 
 const WIDTH = 100;
@@ -16,7 +17,10 @@ const INDENT = ' '.repeat(STATUS_WIDTH + CHECK_WIDTH);
 
 /** One result as text; each statement stays on one line, however long. */
 export function render(result: Result, colored: boolean): string {
-  const { check, status, message, remedy, statements = [] } = result;
+  const { check, status } = result;
+  const message = showControls(result.message);
+  const remedy = result.remedy && showControls(result.remedy);
+  const statements = result.statements?.map(showControls) ?? [];
   const word = status.padEnd(STATUS_WIDTH);
   const head =
     (colored ? inColor(status, word) : word) + check.padEnd(CHECK_WIDTH);
