@@ -213,7 +213,7 @@ async function ensureSchema(
   schema: string | undefined,
 ): Promise<void> {
   if (!schema) return;
-  const found = await knex<{ nspname: string }>('pg_namespace')
+  const found = await knex<{ nspname: string }>('pg_catalog.pg_namespace')
     .where('nspname', schema)
     .first('nspname');
   if (found) return;

@@ -35,6 +35,14 @@ export interface DatabaseAccessOptions {
   progress?: (line: string) => void;
 }
 
+/**
+ * Names mean those of Postgres, whatever others have created in the database,
+ * and nothing that is called can change anything.
+ */
+const ONLY_LOOKING =
+  'SET search_path = pg_catalog, pg_temp; ' +
+  'SET default_transaction_read_only = on';
+
 /** A name for what any plugin gets that is not mentioned by name. */
 const ANY_PLUGIN = 'any';
 
@@ -178,7 +186,7 @@ export class DatabaseAccess {
           {
             create: (password, socket) =>
               new Client({ ...settings, password, stream: () => socket }),
-            prepare: () => Promise.resolve(),
+            prepare: async opened => void (await opened.query(ONLY_LOOKING)),
           },
           {
             tokens: this.#tokens,

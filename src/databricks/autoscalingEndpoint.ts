@@ -2,27 +2,28 @@ import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import type { Endpoint, GetResource, Location } from './endpoint';
 import type { EndpointName } from './endpointName';
+import { hostName, shownName } from './workspaceReply';
 
 const API = '/api/2.0/postgres';
 
 const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
 
 const projectReply = z.object({
-  status: z.object({ default_branch: z.string().min(1) }),
+  status: z.object({ default_branch: shownName }),
 });
 
-const branchReply = z.object({ uid: z.string().optional() });
+const branchReply = z.object({ uid: shownName.optional() });
 
 const endpointReply = z.object({
   status: z.object({
     endpoint_type: z.string().optional(),
-    current_state: z.string().optional(),
+    current_state: shownName.optional().catch(undefined),
     disabled: z.boolean().optional(),
     hosts: z.object({
-      host: z.string().min(1),
-      read_only_host: z.string().optional(),
-      read_write_pooled_host: z.string().optional(),
-      read_only_pooled_host: z.string().optional(),
+      host: hostName,
+      read_only_host: hostName.optional().catch(undefined),
+      read_write_pooled_host: hostName.optional().catch(undefined),
+      read_only_pooled_host: hostName.optional().catch(undefined),
     }),
   }),
 });
@@ -31,7 +32,7 @@ const endpointsReply = z.object({
   endpoints: z
     .array(
       z.object({
-        name: z.string().min(1),
+        name: shownName,
         status: z.object({ endpoint_type: z.string().optional() }),
       }),
     )

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import type { Endpoint, GetResource, Location } from './endpoint';
+import { hostName, shownName } from './workspaceReply';
 
 const API = '/api/2.0/database';
 
 const instanceReply = z.object({
-  uid: z.string().optional(),
-  state: z.string().optional(),
-  read_write_dns: z.string().min(1),
+  uid: shownName.optional(),
+  state: shownName.optional().catch(undefined),
+  read_write_dns: hostName,
 });
 
 export interface InstanceOptions {

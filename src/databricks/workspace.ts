@@ -17,7 +17,12 @@ import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
 import { identityRemedy, describeCaller } from './identityTexts';
 import { ProvisionedInstance } from './provisionedInstance';
 import { RequestSubject } from './workspaceErrors';
-import { invalidReply, readReply } from './workspaceReply';
+import {
+  invalidReply,
+  opaqueToken,
+  readReply,
+  shownName,
+} from './workspaceReply';
 import { callWorkspace, type WorkspaceReply } from './workspaceRequest';
 
 export interface WorkspaceOptions {
@@ -36,13 +41,13 @@ export interface WorkspaceOptions {
 }
 
 const credentialReply = z.object({
-  token: z.string().min(1),
+  token: opaqueToken,
   expire_time: z.iso.datetime({ offset: true }).optional(),
   /** What a Provisioned instance calls it. */
   expiration_time: z.iso.datetime({ offset: true }).optional(),
 });
 
-const selfReply = z.object({ userName: z.string().min(1) });
+const selfReply = z.object({ userName: shownName });
 
 interface ApiCall {
   action: string;

@@ -1,7 +1,9 @@
 import { LakebaseError, TLS_FAULT } from '../errors';
 import type { Clock } from '../time/clock';
 import { CutShort, oneAttempt } from './oneAttempt';
+import { findUnverified } from './verification';
 import { explainRefusal, RequestSubject } from './workspaceErrors';
+import { invalidReply } from './workspaceReply';
 
 export interface WorkspaceRequest {
   /** Origin of the server, as `https://host[:port]`. */
@@ -41,13 +43,35 @@ export interface WorkspaceReply {
 export async function callWorkspace(
   request: WorkspaceRequest,
 ): Promise<WorkspaceReply> {
+  const { host } = request;
   const response = await sendRequest(request);
   const { status, headers, body, serverTimeMs } = response;
   if (status < 200 || status > 299) {
     throw explainRefusal(response, request.subject, request.clock.wall());
   }
+  if (secretsIn(request).some(secret => body.includes(secret))) {
+    throw invalidReply(
+      'it repeats what it was sent',
+      host,
+      request.subject.action,
+    );
+  }
   const workspaceId = headers.get('x-databricks-org-id') ?? undefined;
   return { reply: parse(body, request), serverTimeMs, workspaceId };
+}
+
+/**
+ * What a reply must not repeat: a name in it may be logged. As it is sent, and
+ * as it reads once it is decoded.
+ */
+function secretsIn({ headers, body }: WorkspaceRequest): string[] {
+  const [scheme, sent = ''] = headers?.authorization?.split(' ') ?? [];
+  const [, password = ''] =
+    scheme === 'Basic' ? Buffer.from(sent, 'base64').toString().split(':') : [];
+  const subject = new URLSearchParams(body).get('subject_token') ?? '';
+  return [sent, decodeURIComponent(password), subject].filter(
+    secret => secret.length >= MIN_SECRET_LENGTH,
+  );
 }
 
 /**
@@ -59,6 +83,15 @@ export async function sendRequest(
   request: Omit<WorkspaceRequest, 'subject'> & { subject: Addressee },
 ): Promise<WorkspaceResponse> {
   const { host, subject } = request;
+  const unverified = findUnverified(host);
+  if (unverified) {
+    throw new LakebaseError('workspace-untrusted', {
+      problem: `Nothing is sent to ${host} while ${unverified} lets any certificate pass`,
+      remedy:
+        'Remove it; with a private CA or an inspecting proxy, start Node with ' +
+        'NODE_EXTRA_CA_CERTS',
+    });
+  }
   const response = await oneAttempt(
     async signal => {
       const answer = await fetch(host + request.path, {
@@ -90,6 +123,9 @@ export async function sendRequest(
 
 /** Unpacked: some hundred times what a reply of the API has. */
 const MAX_BODY_BYTES = 1024 * 1024;
+
+/** A shorter one would be found by chance. */
+const MIN_SECRET_LENGTH = 8;
 
 class TooLargeError extends Error {}
 

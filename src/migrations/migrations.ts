@@ -82,7 +82,7 @@ async function lastBatch(
     1: { rows: { batch: number | null }[] };
   }>(
     `${makeTables(schemaName, tableName)};
-     SELECT max(batch) AS batch FROM ${path(schemaName, tableName)}`,
+     SELECT pg_catalog.max(batch) AS batch FROM ${path(schemaName, tableName)}`,
   );
   return answer.rows[0].batch;
 }
@@ -97,16 +97,16 @@ function orNull(error: Error & { code?: string }): null {
 function makeTables(schemaName: string | undefined, tableName: string): string {
   const [table, lockTable] = [tableName, `${tableName}_lock`];
   const regclass = (name: string) =>
-    `to_regclass(quote_ident(home) || '.' || ${escapeLiteral(escapeIdentifier(name))})`;
+    `pg_catalog.to_regclass(pg_catalog.quote_ident(home) OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) ${escapeLiteral(escapeIdentifier(name))})`;
   const lockPath = path(schemaName, lockTable);
   return `DO $make$
-    DECLARE home text := ${schemaName ? escapeLiteral(schemaName) : 'current_schema()'};
+    DECLARE home text := ${schemaName ? escapeLiteral(schemaName) : 'pg_catalog.current_schema()'};
     BEGIN
       IF ${regclass(table)} IS NOT NULL AND ${regclass(lockTable)} IS NOT NULL
       THEN
         IF EXISTS (SELECT FROM ${lockPath}) THEN RETURN; END IF;
       END IF;
-      PERFORM pg_advisory_xact_lock(${MIGRATION_TABLES_LOCK});
+      PERFORM pg_catalog.pg_advisory_xact_lock(${MIGRATION_TABLES_LOCK});
       CREATE TABLE IF NOT EXISTS ${path(schemaName, table)} (
         id serial PRIMARY KEY, name varchar(255), batch integer,
         migration_time timestamptz);

@@ -12,9 +12,9 @@ export interface ConnectionLimits {
 /** Asks for ConnectionLimits. Servers before 16 have no reserved_connections. */
 export const CONNECTION_LIMITS = `
   SELECT max, max - superuser - reserved AS available FROM (SELECT
-    current_setting('max_connections')::int AS max,
-    current_setting('superuser_reserved_connections')::int AS superuser,
-    coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved
+    pg_catalog.current_setting('max_connections')::int AS max,
+    pg_catalog.current_setting('superuser_reserved_connections')::int AS superuser,
+    coalesce(pg_catalog.current_setting('reserved_connections', true)::int, 0) AS reserved
   ) AS settings`;
 
 /**

@@ -94,7 +94,9 @@ interface Server {
 const SERVER = `
   SELECT current_user,
     split_part(current_setting('server_version'), ' ', 1) AS version,
-    current_setting('transaction_read_only') = 'on' AS read_only`;
+    pg_is_in_recovery() OR EXISTS (SELECT FROM pg_settings
+      WHERE name = 'default_transaction_read_only' AND reset_val = 'on'
+    ) AS read_only`;
 
 /** Whether there is a database to create others from. */
 export const adminDatabaseCheck: Check = {
