@@ -90,6 +90,8 @@ interface Host {
   key: string;
   /** What the URL says of the workspace, as browsers show it. */
   workspaceId?: string;
+  /** The default profile, which it is from though nobody named it. */
+  of?: string;
 }
 
 function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
@@ -99,7 +101,12 @@ function readHost(key: string, block: WorkspaceBlock, env: Env): Host {
     const name = source.nameOf('host');
     const { origin, searchParams } = readUrl(value, name);
     const workspaceId = searchParams.get('o') ?? searchParams.get('w');
-    return { value: origin, key: name, workspaceId: workspaceId ?? undefined };
+    return {
+      value: origin,
+      key: name,
+      ...(workspaceId !== null && { workspaceId }),
+      ...(source.unnamed && { of: source.profile }),
+    };
   }
   throw new ConfigurationError(
     `${key}.host is missing`,
@@ -165,18 +172,38 @@ const findMarks = (source: Source) =>
     return setting ? [{ method, setting }] : [];
   });
 
-/** A secret goes to the workspace that its own source names, and to no other. */
+/**
+ * A secret goes to the workspace that its own source names, and to no other:
+ * nor to that of a profile that is only there, or from one that names none.
+ */
 function checkSameHost(source: Source, host: Host): void {
   const origin = findOrigin(source);
-  if (origin === undefined || origin === host.value) return;
+  if (origin === host.value) return;
   const whose = source.profile
     ? `of profile '${source.profile}'`
-    : 'of the environment';
-  throw new ConfigurationError(
-    `The only identity is that ${whose}, which is for another workspace ` +
-      `(${source.nameOf('host')}: ${origin}) than ${host.key} (${host.value})`,
-    `Set an identity where ${host.key} is set, or make both hosts the same`,
-  );
+    : `that ${source.nameOf('clientId')} and its like give`;
+  if (origin !== undefined) {
+    throw new ConfigurationError(
+      `The only identity is that ${whose}, which is for another workspace ` +
+        `(${source.nameOf('host')}: ${origin}) than ${host.key} (${host.value})`,
+      `Set an identity where ${host.key} is set, or make both hosts the same`,
+    );
+  }
+  const holdsSecret = findMarks(source).length > 0;
+  if (host.of !== undefined && source.profile !== host.of) {
+    throw new ConfigurationError(
+      `The identity is the one ${whose}, but the only host is that of profile ` +
+        `'${host.of}', which nothing names`,
+      `Set ${source.nameOf('host')} to the workspace of that identity`,
+    );
+  }
+  if (source.profile && holdsSecret) {
+    throw new ConfigurationError(
+      `The only identity is the one ${whose}, which does not say for which ` +
+        `workspace it is, and ${host.key} is set elsewhere`,
+      `Set ${source.nameOf('host')}`,
+    );
+  }
 }
 
 function findMethod(source: Source): Method {

@@ -14,6 +14,8 @@ export interface Source {
   nameOf(setting: Setting): string;
   /** Whose section this is. */
   profile?: string;
+  /** Whether it is the default one, which nothing asked for. */
+  unnamed?: boolean;
 }
 
 const ENV_NAMES: Record<Setting, string> = {
@@ -96,6 +98,7 @@ function readProfile(
     CHOICES.includes(setting) ? naming.get(setting) : undefined;
   return {
     profile: name,
+    unnamed: naming.get('profile') === undefined,
     get: setting =>
       chosen(setting) ?? trimSetting(values[PROFILE_NAMES[setting] ?? '']),
     nameOf: setting =>

@@ -78,8 +78,8 @@ describe('of several identities', () => {
       { token: 'dapi-p', host: 'https://p.example.com' },
     ],
     [
-      'that of the block takes its host from the profile, when nobody else has one',
-      token,
+      'that of the block takes its host from a profile that it names',
+      { ...token, profile: 'DEFAULT' },
       () => withProfiles(PROFILE),
       { token: 'dapi-block', host: 'https://profile.example.com' },
     ],
@@ -139,6 +139,40 @@ describe('of several identities', () => {
 
       expect(message).toContain('is for another workspace');
       for (const name of names) expect(message).toContain(name);
+    },
+  );
+
+  it.each<[string, JsonObject, () => Env, string[]]>([
+    [
+      'the environment, beside a default profile that nothing names',
+      {},
+      () => withProfiles(PROFILE, ENV_CLIENT),
+      ["the only host is that of profile 'DEFAULT'", 'Set DATABRICKS_HOST'],
+    ],
+    [
+      'the block, beside a default profile that nothing names',
+      token,
+      () => withProfiles(PROFILE),
+      ["the only host is that of profile 'DEFAULT'", `Set ${KEY}.host`],
+    ],
+    [
+      'a profile without a host, beside a host of the block',
+      { host: HOST, profile: 'p' },
+      () => withProfiles('[p]\ntoken = dapi-p'),
+      ['does not say for which workspace', "host of profile 'p'"],
+    ],
+    [
+      'a profile without a host, beside a host of the environment',
+      { profile: 'p' },
+      () => withProfiles('[p]\ntoken = dapi-p', ENV_HOST),
+      ['does not say for which workspace', "host of profile 'p'"],
+    ],
+  ])(
+    'a secret is not sent to the host of another source: %s',
+    (_, block, env, texts) => {
+      const message = refusal(block, env());
+
+      for (const text of texts) expect(message).toContain(text);
     },
   );
 
@@ -220,7 +254,10 @@ describe('of several identities', () => {
     [
       'who names the profile',
       { profile: 'p', authType: 'pat' },
-      () => withProfiles('[p]\ntoken=dapi\nclient_id=x\nclient_secret=y'),
+      () =>
+        withProfiles(
+          `[p]\nhost=${HOST}\ntoken=dapi\nclient_id=x\nclient_secret=y`,
+        ),
       'pat',
     ],
   ])('%s may choose', (_, block, env, method) => {
