@@ -134,7 +134,8 @@ async function readBody({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop cancels what has not come yet.
-  for await (const chunk of body ?? []) {
+  const stream = body as AsyncIterable<Uint8Array> | null;
+  for await (const chunk of stream ?? []) {
     size += chunk.length;
     if (size > MAX_BODY_BYTES) throw new TooLargeError();
     chunks.push(chunk);

@@ -108,7 +108,7 @@ describe('functions, aggregates and operators of others', () => {
 
     const [{ id }] = (await emulator.query(
       `SELECT pg_current_xact_id()::text::bigint -
-         ${Object.values(before[0] as object)[0] as string} AS id`,
+         ${String(Object.values(before[0])[0])} AS id`,
     )) as { id: string }[];
     // This query's own.
     expect(id).toBe('1');
@@ -148,6 +148,11 @@ describe('a name that is SQL', () => {
 
       expect(statements.length).toBeGreaterThan(refusals.length);
       for (const statement of statements) {
+        // A terminal would run what comes after the end of a text on its own.
+        const [, mark, text] = /^DO (\$\w*\$)(.*)$/s.exec(statement) ?? [];
+        expect(mark ? text.indexOf(mark) : -1).toBe(
+          mark ? text.length - mark.length - 1 : -1,
+        );
         // There is nothing of that name to grant or to hand over.
         await expect(emulator.query(statement)).rejects.toThrow();
       }
@@ -160,7 +165,7 @@ describe('a name that is SQL', () => {
 
   it('speaks to no terminal and forges no line', async () => {
     const emulator = await start.emulator();
-    const forged = 'x\n\x1b[2Kok       login           all is well';
+    const forged = 'a\n\x1b[2Kok       login           all is well';
     await emulator.query('CREATE SCHEMA catalog');
     await emulator.query('CREATE TABLE catalog.knex_migrations (id int)');
     await emulator.query(`CREATE TABLE catalog."${forged}" (id int)`);
@@ -170,6 +175,7 @@ describe('a name that is SQL', () => {
     const { stdout } = await commandLine(['doctor', '--config', file]);
 
     expect(stdout).toContain('belongs to');
-    expect(stdout).not.toMatch(/\x1b|login {11}all/);
+    expect(stdout).not.toContain('\x1b');
+    expect(stdout).not.toMatch(/^ok .*all is well/m);
   });
 });
