@@ -22,7 +22,8 @@ const MESSAGES: Record<string, (body: Buffer) => boolean> = {
     (body.readUInt32BE() !== 10 || fields(body).slice(-2).join('') === ''),
   // ParameterStatus: a name and a value.
   S: body => fields(body).length === 3 && body.at(-1) === 0,
-  K: body => body.length === 8,
+  // BackendKeyData, which newer protocols let be longer.
+  K: body => body.length >= 8,
   Z: body => body.length === 1,
   // ErrorResponse and NoticeResponse: texts, and an empty one.
   E: body => isClosed(body),
@@ -89,7 +90,5 @@ class LoginGuard {
 const violation = () =>
   Object.assign(
     new Error('The server does not keep to the Postgres protocol'),
-    {
-      code: '08P01',
-    },
+    { code: '08P01' },
   );

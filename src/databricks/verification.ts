@@ -1,8 +1,8 @@
 import { isObject } from 'lodash';
 import { isLoopback } from './loopback';
 
-/** Where Node and the package undici keep what `fetch` sends requests with. */
-const DISPATCHER = Symbol.for('undici.globalDispatcher.1');
+/** Where Node and undici keep what `fetch` sends with; a version follows. */
+const DISPATCHER = 'undici.globalDispatcher.';
 
 /** From a dispatcher to those that it hands over to, and to their settings. */
 const DEPTH = 4;
@@ -17,8 +17,10 @@ export function findUnverified(origin: string): string | undefined {
   if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
     return 'NODE_TLS_REJECT_UNAUTHORIZED=0';
   }
-  const dispatcher = (globalThis as Record<symbol, unknown>)[DISPATCHER];
-  return isLoose(dispatcher, DEPTH)
+  const dispatchers = Object.getOwnPropertySymbols(globalThis)
+    .filter(({ description }) => description?.startsWith(DISPATCHER))
+    .map(symbol => (globalThis as Record<symbol, unknown>)[symbol]);
+  return dispatchers.some(dispatcher => isLoose(dispatcher, DEPTH))
     ? 'a global dispatcher of undici with rejectUnauthorized: false'
     : undefined;
 }
