@@ -7,6 +7,7 @@ import type { MintingSettings } from './config/endpointSettings';
 import { type PluginDatabase, toAdminDatabase } from './config/pluginDatabase';
 import type { PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
+import type { DirectTls } from './connections/directTls';
 import {
   createKnexClient,
   openFirst,
@@ -42,6 +43,7 @@ export interface LakebaseConnectorOptions {
   attempts: Attempts;
   logger: LoggerService;
   budget?: ConnectionBudget;
+  directTls: DirectTls;
   /** Hears how connections of the pool of this owner are opened. */
   listen?: (owner: string) => ConnectListener[];
   clock: Clock;

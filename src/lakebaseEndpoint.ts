@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { EndpointSettings, PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
 import { ConnectionLog } from './connections/connectionLog';
+import { DirectTls } from './connections/directTls';
 import { Targets } from './connections/targets';
 import { CredentialLog } from './credentialLog';
 import { explainRefreshFault } from './databricks/credentialFaults';
@@ -79,7 +80,16 @@ export class LakebaseEndpoint {
     this.#targets = targets;
     const log = new ConnectionLog(logger, connectTimeoutMs);
     const listen = (owner: string) => [this.#metrics.listen(owner), log];
-    const shared = { tokens, targets, attempts, logger, budget, clock };
+    const directTls = new DirectTls(clock);
+    const shared = {
+      tokens,
+      targets,
+      attempts,
+      logger,
+      budget,
+      directTls,
+      clock,
+    };
     this.#connector = new LakebaseConnector({
       ...shared,
       settings,

@@ -7,7 +7,7 @@ import { listenOnLoopback, type LoopbackListener } from '../loopback';
 import { Compute, type SuspendOptions } from './compute';
 import { REFUSALS, type RefusalKind } from './refusals';
 import type { Login, RefusedLogin } from './logins';
-import { Session, type SessionHost } from './session';
+import { type DirectTlsMode, Session, type SessionHost } from './session';
 import { errorResponse } from './wire';
 
 export interface GatewayOptions {
@@ -20,6 +20,8 @@ export interface GatewayOptions {
 interface GatewayEvents {
   /** Somebody has dialled, and said nothing yet. */
   connection: [];
+  /** It begins TLS at once. */
+  directTls: [];
   /** A password has come in. */
   attempt: [{ user: string }];
   login: [Login];
@@ -54,6 +56,8 @@ export class Gateway
   readonly compute = new Compute();
 
   tls: TlsMode = 'valid';
+  /** Whether the platform takes it is not known. */
+  directTls: DirectTlsMode = 'taken';
   requireSni = true;
   loginLatencyMs = 0;
   /** Logins above this many open connections are refused. */

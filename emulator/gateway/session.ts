@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { secureContext, type TlsMode } from '../certificates';
 import { delay } from '../delay';
 import type { Branch } from '../branch';
@@ -10,12 +11,27 @@ import type { RefusalKind } from './refusals';
 import { openUpstream, UpstreamRefusal, type Upstream } from './upstream';
 import {
   authenticationCleartextPassword,
+  ConnectionLost,
+  peekByte,
   readPassword,
   readStartupPacket,
   REQUEST,
   startupParameters,
   type StartupPacket,
 } from './wire';
+
+/**
+ * What a client meets that begins TLS at once: it is taken, with the name of
+ * the protocol or without it, or it is not, in all ways that are known.
+ */
+export type DirectTlsMode =
+  'taken' | 'withoutAlpn' | 'closed' | 'reset' | 'silent' | 'answered';
+
+/** What both sides call what they speak within TLS, as it goes over the wire. */
+const POSTGRES_PROTOCOL = Buffer.from('\x0apostgresql');
+
+/** How TLS begins. */
+const TLS_HANDSHAKE = 0x16;
 
 /** Thrown where a login ends; the client is told by the one who catches it. */
 class Refusal extends Error {
@@ -37,6 +53,7 @@ export interface SessionHost {
   readonly isDisabled: (host: string) => boolean;
   readonly serverNames: string[];
   readonly tls: TlsMode;
+  readonly directTls: DirectTlsMode;
   readonly requireSni: boolean;
   readonly loginLatencyMs: number;
   /** Resolves when the endpoint is awake. */
@@ -54,6 +71,7 @@ export interface SessionHost {
   refused(kind: RefusedLogin['kind'], code: string, user: string): void;
   loggedIn(login: Login): void;
   emit(event: 'attempt', attempt: { user: string }): boolean;
+  emit(event: 'directTls'): boolean;
 }
 
 /** One client's connection, from its first byte to its last. */
@@ -111,6 +129,9 @@ export class Session {
 
   /** Up to the startup packet; without one, this was a cancel request. */
   async #negotiate(): Promise<StartupPacket | undefined> {
+    if ((await peekByte(this.raw)) === TLS_HANDSHAKE) {
+      await this.#answerDirectTls();
+    }
     for (;;) {
       const packet = await readStartupPacket(this.#socket);
       switch (packet.code) {
@@ -129,6 +150,28 @@ export class Session {
     }
   }
 
+  async #answerDirectTls(): Promise<void> {
+    const { directTls, tls } = this.#gateway;
+    this.#gateway.emit('directTls');
+    switch (tls === 'off' ? 'closed' : directTls) {
+      case 'taken':
+      case 'withoutAlpn':
+        return this.#beginTls(tls, directTls === 'taken');
+      case 'silent':
+        // It would not notice the end of what it does not read.
+        await once(this.raw.resume(), 'close');
+        break;
+      case 'reset':
+        this.raw.resetAndDestroy();
+        break;
+      case 'answered':
+        this.#end(this.#gateway.refusal('plaintext', undefined, this));
+        break;
+      case 'closed':
+    }
+    throw new ConnectionLost();
+  }
+
   async #answerSslRequest(): Promise<void> {
     const mode = this.#gateway.tls;
     if (mode === 'off') {
@@ -137,10 +180,18 @@ export class Session {
     }
     const context = await secureContext(mode);
     this.raw.write('S');
-    this.#socket = new TLSSocket(this.raw, {
-      isServer: true,
-      secureContext: context,
+    this.#wrap({ secureContext: context });
+  }
+
+  async #beginTls(mode: TlsMode, named: boolean): Promise<void> {
+    this.#wrap({
+      secureContext: await secureContext(mode),
+      ...(named && { ALPNProtocols: POSTGRES_PROTOCOL }),
     });
+  }
+
+  #wrap(options: TLSSocketOptions): void {
+    this.#socket = new TLSSocket(this.raw, { ...options, isServer: true });
     this.#socket.on('error', () => this.raw.destroy());
   }
 

@@ -30,6 +30,13 @@ export async function readStartupPacket(
   };
 }
 
+/** The first byte, which stays to be read. */
+export async function peekByte(socket: Duplex): Promise<number> {
+  const bytes = await readBytes(socket, 1);
+  socket.unshift(bytes);
+  return bytes[0];
+}
+
 export async function readPassword(socket: Duplex): Promise<string> {
   const header = await readBytes(socket, 5);
   const payload = await readBytes(socket, packetLength(header, 1) - 4);

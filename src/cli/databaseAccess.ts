@@ -184,8 +184,13 @@ export class DatabaseAccess {
       signal =>
         openConnection(
           {
-            create: (password, socket) =>
-              new Client({ ...settings, password, stream: () => socket }),
+            create: (password, socket, way) =>
+              new Client({
+                ...settings,
+                password,
+                stream: () => socket,
+                ...way,
+              }),
             prepare: async opened => void (await opened.query(ONLY_LOOKING)),
           },
           {

@@ -3,6 +3,7 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
 import { attempt } from '../time/attempt';
 import type { Attempts } from '../time/attempts';
+import type { DirectTls } from './directTls';
 import { explainRefusals } from './explainRefusals';
 import { knexConnections } from './knexConnections';
 import { getPgClient } from './knexInternals';
@@ -24,6 +25,7 @@ export interface KnexClientOptions extends PoolInBudgetOptions {
   maxConnectionAgeMs: number;
   logger: LoggerService;
   attempts: Attempts;
+  directTls: DirectTls;
   /** Gets every socket that is open. */
   sockets: Set<Socket>;
   /** Hears how connections are opened. */
@@ -88,8 +90,11 @@ function installCredential(knex: Knex, options: KnexClientOptions) {
   const { ssl } = settings;
   Object.assign(client.config.connection as object, { password, ssl });
   const maker = knexConnections(client);
+  // What is configured needs no finding out.
+  const directTls =
+    ssl && !settings.sslnegotiation ? options.directTls : undefined;
   return (signal: AbortSignal) =>
-    openConnection(maker, { ...options, createSocket, signal });
+    openConnection(maker, { ...options, directTls, createSocket, signal });
 }
 
 /** Makes sure that there is a connection, without a statement on it. */

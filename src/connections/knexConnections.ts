@@ -13,11 +13,12 @@ const READ_ONLY = '25006';
 export const knexConnections = (
   client: PgKnexClient,
 ): ConnectionMaker<Client> => ({
-  create(token, socket) {
+  create(token, socket, way) {
     const connection = new client.driver.Client({
       ...client.connectionSettings,
       password: token,
       stream: () => socket,
+      ...way,
     });
     watchForEnd(connection);
     learnVersion(client, connection);

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { type Client, escapeIdentifier } from 'pg';
 import { LakebaseError, LakebaseErrorCode } from '../errors';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
+import { type DirectTls, POSTGRES_PROTOCOL, type Trial } from './directTls';
 import { guardLogin } from './loginGuard';
+import { getWire } from './pgWire';
 import { explainConnectFault } from './postgresFaults';
 import type { ConnectionTarget } from './target';
 import { withoutToken } from './withoutToken';
@@ -17,10 +20,15 @@ export interface TokenSource {
   readonly usable: boolean;
 }
 
+/** By pg's names: TLS at once, or once the server has agreed to it. */
+export interface WayToTls {
+  sslnegotiation?: 'direct' | 'postgres';
+}
+
 /** Whose connections are opened: Knex's, or those of the local proxy. */
 export interface ConnectionMaker<C extends Client> {
   /** Makes one that will log in with this token over this socket. */
-  create(token: string, socket: Socket): C;
+  create(token: string, socket: Socket, way: WayToTls): C;
   /** Makes it ready for use, once it is logged in. */
   prepare(connection: C): Promise<void>;
 }
@@ -42,6 +50,8 @@ export interface OpenConnectionOptions {
   signal: AbortSignal;
   /** How long it is until then in all. */
   connectTimeoutMs: number;
+  /** Absent without TLS, and where the way to it is configured. */
+  directTls?: DirectTls;
   listeners?: ConnectListener[];
   clock: Clock;
 }
@@ -164,15 +174,38 @@ async function loginOnce<C extends Client>(
   maker: ConnectionMaker<C>,
   token: string,
   signal: AbortSignal,
-  { target, createSocket }: OpenConnectionOptions,
+  options: OpenConnectionOptions,
+): Promise<C> {
+  const trial = options.directTls?.begin(options.target);
+  if (!trial) return loginOver(maker, token, signal, options);
+  try {
+    return await loginOver(maker, token, signal, options, trial);
+  } catch (error) {
+    if (!trial.failed(error) || signal.aborted) throw error;
+    return loginOver(maker, token, signal, options);
+  }
+}
+
+async function loginOver<C extends Client>(
+  maker: ConnectionMaker<C>,
+  token: string,
+  signal: AbortSignal,
+  { target, createSocket, directTls }: OpenConnectionOptions,
+  trial?: Trial,
 ): Promise<C> {
   if (signal.aborted) throw outOfTime(target);
   const socket = createSocket();
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
   try {
-    const connection = maker.create(token, socket);
+    const way = trial ? 'direct' : 'postgres';
+    const connection = maker.create(
+      token,
+      socket,
+      directTls ? { sslnegotiation: way } : {},
+    );
     guardLogin(connection);
+    if (trial) watchTrial(connection, socket, trial);
     // A late error of a connection given up must not end the process.
     connection.on('error', () => {});
     await connection.connect();
@@ -188,6 +221,24 @@ async function loginOnce<C extends Client>(
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
+}
+
+/** Tells the trial how far its connection has come. */
+function watchTrial(connection: Client, socket: Socket, trial: Trial): void {
+  const wire = getWire(connection);
+  if (wire.sslNegotiation !== 'direct') {
+    trial.unsupported();
+    return;
+  }
+  const giveUp = () => socket.destroy();
+  socket.once('connect', () => trial.connected(giveUp));
+  wire.once('sslconnect', () => {
+    const secure = wire.stream as TLSSocket;
+    secure.once('secureConnect', () => {
+      if (secure.alpnProtocol === POSTGRES_PROTOCOL) trial.stands();
+      else giveUp();
+    });
+  });
 }
 
 const outOfTime = ({ host, port }: ConnectionTarget) =>

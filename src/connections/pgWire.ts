@@ -5,6 +5,8 @@ import type { Client, DatabaseError } from 'pg';
 /** pg's own view of the protocol, which its types leave out. */
 export interface PgWire extends EventEmitter<WireEvents> {
   stream: Socket;
+  /** Absent from versions that know one way only. */
+  sslNegotiation?: 'direct' | 'postgres';
   connect(port: number, host: string): void;
   requestSsl(): void;
   startup(): void;

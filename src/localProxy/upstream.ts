@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import type { PgConnection } from '../config/pluginDatabase';
 import type { ConnectionBudget } from '../connections/connectionBudget';
+import type { DirectTls } from '../connections/directTls';
 import {
   type ConnectionMaker,
   ConnectListener,
@@ -34,6 +35,7 @@ export interface UpstreamOptions {
   targets: Targets;
   attempts: Attempts;
   budget?: ConnectionBudget;
+  directTls: DirectTls;
   /** Hear how its connections are opened. */
   listeners?: ConnectListener[];
   clock: Clock;
@@ -84,18 +86,24 @@ export class Upstream {
   ): Promise<GuestClient> {
     const { settings, createSocket } = this.#dial(target);
     const maker: ConnectionMaker<GuestClient> = {
-      create: (token, socket) =>
+      create: (token, socket, way) =>
         new GuestClient({
           ...settings,
           startup,
           password: token,
           stream: () => socket,
+          ...way,
         }),
       // What it is used for is up to the client at the other end.
       prepare: () => Promise.resolve(),
     };
-    const options = { ...this.#options, target, createSocket, signal };
-    return openConnection(maker, options);
+    return openConnection(maker, {
+      ...this.#options,
+      ...(settings.ssl ? {} : { directTls: undefined }),
+      target,
+      createSocket,
+      signal,
+    });
   }
 
   async cancel(key: Buffer): Promise<void> {

@@ -8,6 +8,7 @@ import { type Emulator, REFUSALS, type RefusalKind } from '../../emulator';
 import { SECOND } from '../../testbed/durations';
 import { FakeClock } from '../../testbed/fakeClock';
 import { cureAfter } from '../support/cureAfter';
+import { knowsDirectTls } from '../support/directTls';
 import { lakebaseTests } from '../support/lakebase';
 
 const start = lakebaseTests();
@@ -124,7 +125,8 @@ describe('a login that only people can cure is told', () => {
       const said = await adviceFrom(emulator, schemaMode);
 
       expect(cureAfter(untrusted, said)).toMatch(TLS);
-      expect(connections).toBe(1);
+      // Where there is none at once, it is asked for.
+      expect(connections).toBe(tls === 'off' && knowsDirectTls ? 2 : 1);
     },
   );
 

@@ -40,7 +40,9 @@ export async function startHostileGateway(
   const passwords: string[] = [];
 
   async function serve(socket: Socket) {
-    await once(socket, 'data');
+    const [begin] = (await once(socket, 'data')) as [Buffer];
+    // Of those who begin TLS at once, it wants nothing.
+    if (begin[0] === 0x16) return socket.destroy();
     socket.write('S');
     const secure = new TLSSocket(socket, { isServer: true, secureContext });
     secure.on('error', () => {});

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import type { Emulator } from '../../emulator';
 import { ConnectionBudget } from '../../src/connections/connectionBudget';
+import { DirectTls } from '../../src/connections/directTls';
 import { Targets } from '../../src/connections/targets';
 import { explainRefreshFault } from '../../src/databricks/credentialFaults';
 import { LocalProxy } from '../../src/localProxy/localProxy';
@@ -59,6 +60,7 @@ export async function startProxy(
     role,
     connectTimeoutMs,
     budget,
+    directTls: new DirectTls(clock),
     tokens,
     attempts,
     targets: new Targets({
