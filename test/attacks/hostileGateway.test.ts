@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Knex } from 'knex';
 import type { ConnectionTarget } from '../../src/connections/target';
 import { explainConnectFault } from '../../src/connections/postgresFaults';
+import { isLoopback } from '../../src/databricks/loopback';
 import { LakebaseError } from '../../src/errors';
 import { FakeClock } from '../../testbed/fakeClock';
 import { everythingIn } from '../support/everythingIn';
@@ -130,6 +131,34 @@ describe('a text of the server', () => {
 });
 
 describe('the name of the server', () => {
+  afterEach(() => delete process.env.PGHOST);
+
+  it('comes from no variable where servername is empty', async () => {
+    process.env.PGHOST = 'elsewhere.example.com';
+    const emulator = await start.emulator();
+    const lakebase = start.lakebase(emulator, {
+      pluginDivisionMode: 'schema',
+      connection: { ssl: { servername: '' } },
+    });
+
+    await lakebase.getClient('catalog');
+
+    expect(new Set(emulator.gateway.serverNames)).toEqual(
+      new Set(['localhost']),
+    );
+  });
+
+  it.each([
+    ['localhost', true],
+    ['127.1.2.3', true],
+    ['[::1]', true],
+    ['evil.localhost', false],
+    ['localhost.example.com', false],
+    ['128.0.0.1', false],
+  ])('%s stays on this machine: %s', (host, stays) => {
+    expect(isLoopback(host)).toBe(stays);
+  });
+
   it('is compared by us, whatever pg tells Node', async () => {
     const emulator = await start.emulator();
     const lakebase = start.lakebase(emulator, {
