@@ -1,4 +1,5 @@
 import { type Clock, elapsedMs, instant, type Instant } from '../time/clock';
+import { whileListening } from '../time/whileListening';
 
 /** How long an endpoint that did not take it is not asked again. */
 const REFUSED_FOR_MS = 60 * 60_000;
@@ -74,7 +75,7 @@ export class Trial {
   /** The server has taken the connection; `giveUp` ends it after a silence. */
   connected(giveUp: () => void): void {
     this.#connected = true;
-    this.#cancel = this.#clock.bound(giveUp, SILENCE_MS);
+    this.#cancel = whileListening(this.#clock, SILENCE_MS, giveUp);
   }
 
   /** TLS stands, for this protocol. */

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { type Clock, elapsedMs, instant, type Instant } from '../time/clock';
+import { whileListening } from '../time/whileListening';
 import type { TokenSource } from './openConnection';
 
 /**
@@ -59,7 +60,7 @@ export class Liveness {
     // Of a pool that gives up sooner, half.
     const patienceMs = Math.min(ANSWER_MS, connectTimeoutMs / 2);
     return new Promise(resolve => {
-      const cancel = clock.bound(() => resolve('none'), patienceMs);
+      const cancel = whileListening(clock, patienceMs, () => resolve('none'));
       // The empty query takes a round trip, and no planning.
       connection
         .query('')

@@ -96,6 +96,10 @@ describe('a connection whose packets are lost', () => {
   });
 });
 
+/** Nothing happens in this process meanwhile. */
+const block = (ms: number) =>
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
 describe('a connection that died while it was idle', () => {
   async function startIdle(connections: number, overrides = {}) {
     const emulator = await start.emulator();
@@ -148,6 +152,25 @@ describe('a connection that died while it was idle', () => {
     await expect(answer).resolves.toBeDefined();
     await useAtOnce(knex, 5);
     expect(network.dialled).toBe(10);
+  });
+
+  it('is not taken for one where the process was busy for too long to hear', async () => {
+    const { emulator, network } = await startIdle(1);
+    const lakebase = start.lakebase(emulator, {
+      ...schemaMode,
+      connection: { port: network.port },
+    });
+    const knex = await lakebase.getClient('search');
+    const dialled = network.dialled;
+    block(1_100);
+
+    const answer = knex.raw('select 1').then();
+    await settle();
+    // The answer has come, and so has the end of the wait for it.
+    block(2_100);
+    await answer;
+
+    expect(network.dialled).toBe(dialled);
   });
 
   it('costs no more than half of what the pool waits', async () => {
