@@ -160,6 +160,10 @@ export const LAKEBASE_NEEDS: Difference[] = [
     changes: [
       { path: /^config\.connection\.ssl\.ca$/, ours: '<certificate>' },
       { path: /^config\.connection\.ssl\.rejectUnauthorized$/, ours: true },
+      {
+        path: /^config\.connection\.ssl\.checkServerIdentity$/,
+        ours: '<function>',
+      },
       // The two ways of the table to write it in a connection string.
       { path: /^config\.connection\.ssl$/, stock: false },
       { path: /^config\.connection\.ssl(mode|rootcert)$/ },
