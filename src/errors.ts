@@ -147,6 +147,11 @@ export function isPermanent(error: unknown): boolean {
   return !(error instanceof LakebaseError) || error.permanent;
 }
 
-/** Node's codes for a server whose certificate, or TLS, it does not accept. */
-export const TLS_FAULT =
-  /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_SSL|ERR_TLS|HOSTNAME_MISMATCH|EPROTO/;
+/** Node's codes for a certificate that it does not accept. */
+export const CERTIFICATE_FAULT =
+  /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH/;
+
+/** These, and those for what is no TLS that it accepts. */
+export const TLS_FAULT = new RegExp(
+  `${CERTIFICATE_FAULT.source}|ERR_SSL|ERR_TLS|EPROTO`,
+);

@@ -1,3 +1,5 @@
+import type { ClientConfig } from 'pg';
+import { CERTIFICATE_FAULT } from '../errors';
 import { type Clock, elapsedMs, instant, type Instant } from '../time/clock';
 import { whileListening } from '../time/whileListening';
 
@@ -9,9 +11,6 @@ const SILENCE_MS = 1_000;
 
 /** What TLS must agree on, or somebody else than a Postgres has answered. */
 export const POSTGRES_PROTOCOL = 'postgresql';
-
-/** Node's codes for a certificate that it does not accept. */
-const CERTIFICATE_FAULT = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME/;
 
 interface Place {
   host: string;
@@ -55,6 +54,12 @@ export class DirectTls {
     });
   }
 }
+
+/** What is configured needs no finding out, and without TLS there is nothing. */
+export const findingOut = (
+  { ssl, sslnegotiation }: ClientConfig,
+  directTls: DirectTls,
+): DirectTls | undefined => (ssl && !sslnegotiation ? directTls : undefined);
 
 /** `unknown` where the server could not be reached at all. */
 type Outcome = 'taken' | 'refused' | 'unknown';

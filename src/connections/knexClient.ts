@@ -3,7 +3,7 @@ import { LoggerService } from '@backstage/backend-plugin-api';
 import knexFactory, { Knex } from 'knex';
 import { attempt } from '../time/attempt';
 import type { Attempts } from '../time/attempts';
-import type { DirectTls } from './directTls';
+import { type DirectTls, findingOut } from './directTls';
 import { explainRefusals } from './explainRefusals';
 import { knexConnections } from './knexConnections';
 import { getPgClient } from './knexInternals';
@@ -90,9 +90,7 @@ function installCredential(knex: Knex, options: KnexClientOptions) {
   const { ssl } = settings;
   Object.assign(client.config.connection as object, { password, ssl });
   const maker = knexConnections(client);
-  // What is configured needs no finding out.
-  const directTls =
-    ssl && !settings.sslnegotiation ? options.directTls : undefined;
+  const directTls = findingOut(settings, options.directTls);
   return (signal: AbortSignal) =>
     openConnection(maker, { ...options, directTls, createSocket, signal });
 }

@@ -9,6 +9,7 @@ import { ConfigurationError } from '../errors';
 /** What macOS has room for in the address of a socket; Linux has 4 more. */
 const MAX_PATH_BYTES = 103;
 
+/** Normalised: with a slash at its end, a link would be followed. */
 export const socketPath = ({ directory, port }: SocketAddress) =>
   path.join(path.resolve(directory), `.s.PGSQL.${port}`);
 
@@ -27,8 +28,7 @@ export async function listenPrivately(
       // Node would cut it off.
       throw new Error(`the path is longer than ${MAX_PATH_BYTES} bytes`);
     }
-    // With a slash at its end, a link would be followed.
-    const directory = path.resolve(address.directory);
+    const directory = path.dirname(file);
     const before = await makePrivate(directory);
     await listen(server, file).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error;

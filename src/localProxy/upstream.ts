@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import type { PgConnection } from '../config/pluginDatabase';
 import type { ConnectionBudget } from '../connections/connectionBudget';
-import type { DirectTls } from '../connections/directTls';
+import { type DirectTls, findingOut } from '../connections/directTls';
 import {
   type ConnectionMaker,
   ConnectListener,
@@ -99,7 +99,7 @@ export class Upstream {
     };
     return openConnection(maker, {
       ...this.#options,
-      ...(settings.ssl ? {} : { directTls: undefined }),
+      directTls: findingOut(settings, this.#options.directTls),
       target,
       createSocket,
       signal,
