@@ -7,7 +7,7 @@ import {
 } from '../../testbed/contenders';
 import { AGAIN, type Entry } from '../measure/interleave';
 import { withPlugins } from '../measure/run';
-import { median, percentiles } from '../measure/statistics';
+import { medianDifference, percentiles } from '../measure/statistics';
 import type { Benchmark, Context } from './benchmark';
 
 const PLUGIN = 'plugin_1';
@@ -60,9 +60,6 @@ async function measure(context: Context, times: number): Promise<Times> {
   return found;
 }
 
-const differences = (some: number[], others: number[]) =>
-  some.map((tookMs, index) => tookMs - others[index]);
-
 export const connectBenchmark: Benchmark = {
   name: 'connect',
   title: 'Opening one connection with a token in memory',
@@ -70,8 +67,8 @@ export const connectBenchmark: Benchmark = {
     const times = context.quick ? 50 : 500;
     const found = await measure(context, times);
     const mid = (name: string) => percentiles(found[name]).p50;
-    const added = median(differences(found.ours, found.static));
-    const noise = median(differences(found[AGAIN], found.static));
+    const added = medianDifference(found.ours, found.static);
+    const noise = medianDifference(found[AGAIN], found.static);
     return {
       method:
         `${times} connections each, one at a time and in turns: TCP, TLS, ` +

@@ -7,7 +7,7 @@ import {
 } from '../../testbed/contenders';
 import { AGAIN, type Entry } from '../measure/interleave';
 import { withPlugins } from '../measure/run';
-import { median, percentiles } from '../measure/statistics';
+import { medianDifference, percentiles } from '../measure/statistics';
 import type { Benchmark, Context } from './benchmark';
 
 const PLUGIN = 'plugin_1';
@@ -69,16 +69,13 @@ async function measure({ laboratory, quick }: Context) {
   );
 }
 
-const differences = (some: number[], others: number[]) =>
-  some.map((tookMs, index) => tookMs - others[index]);
-
 export const idleBenchmark: Benchmark = {
   name: 'idle',
   title: 'Whether an idle connection is still there',
   async run(context) {
     const found = await measure(context);
     const added = (times: Times, name: string) =>
-      median(differences(times[name], times.static));
+      medianDifference(times[name], times.static);
     const busy = added(found.busy, 'ours');
     const noise = Math.abs(added(found.busy, AGAIN));
     return {

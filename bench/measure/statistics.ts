@@ -16,6 +16,10 @@ export function percentiles(values: number[]) {
   };
 }
 
+/** How much more some took than others, pair by pair, in the middle. */
+export const medianDifference = (some: number[], others: number[]) =>
+  median(some.map((value, index) => value - others[index]));
+
 export const lowest = (values: number[]) => Math.min(...values);
 export const highest = (values: number[]) => Math.max(...values);
 

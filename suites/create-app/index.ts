@@ -8,7 +8,7 @@ import { run } from '../../testbed/run';
 import { onDeadline, onInterruption } from '../../testbed/signals';
 import { thenStop } from '../../testbed/waiting';
 import { ROOT } from '../versions/locked';
-import { type App, createApp, type Template } from './app';
+import { App, createApp, type Template } from './app';
 import { complaintsAbout } from './lockFile';
 import { Portal } from './portal';
 import { follow } from './readme';
@@ -50,6 +50,9 @@ const EXAMPLES = {
 };
 
 const CONFIG = ['app-config.yaml', 'app-config.production.yaml'];
+
+const configOf = (...files: string[]) =>
+  files.flatMap(file => ['--config', file]);
 
 /** Where a portal answers, and where it keeps its data. */
 interface Place {
@@ -119,7 +122,7 @@ async function tryOut(app: App, signal: AbortSignal): Promise<void> {
   const database = await openDatabase({ credentialLifeMs: 60_000 });
   const place: Place = { address, database };
   const withDatabase = async () => {
-    const files = [...CONFIG, OVERLAY].flatMap(file => ['--config', file]);
+    const files = configOf(...CONFIG, OVERLAY);
     await step('tsc', () => app.yarn('tsc'));
     await step('lint', () => app.yarn('backstage-cli', 'repo', 'lint'));
     await step('config:check --strict', () =>
@@ -137,20 +140,16 @@ async function tryOut(app: App, signal: AbortSignal): Promise<void> {
 }
 
 async function runForDevelopment(app: App, place: Place, signal: AbortSignal) {
-  const files = [...CONFIG.map(file => join('..', '..', file)), OVERLAY];
+  const files = CONFIG.map(file => join('..', '..', file));
   const backend = join(app.folder, 'packages', 'backend');
   const cli = join(app.folder, 'node_modules', '.bin', 'backstage-cli');
-  const args = [
-    'package',
-    'start',
-    ...files.flatMap(file => ['--config', file]),
-  ];
+  const args = ['package', 'start', ...configOf(...files, OVERLAY)];
   await runPortal(cli, args, backend, place, signal, EXAMPLES);
 }
 
 /** As the Dockerfile of the template does it. */
 async function runBundle(app: App, place: Place, signal: AbortSignal) {
-  await app.yarn('tsc');
+  // It wants the types that tsc has made by now.
   await app.yarn('build:backend');
   const image = join(app.folder, '..', 'image');
   await mkdir(image);
@@ -172,13 +171,10 @@ async function runBundle(app: App, place: Place, signal: AbortSignal) {
     if (!passed) throw new Error(output);
   };
   await unpack('skeleton.tar.gz');
-  const installed = new (app.constructor as typeof App)(image, signal);
+  const installed = new App(image, signal);
   await installed.yarn('workspaces', 'focus', '--all', '--production');
   await unpack('bundle.tar.gz');
-  const args = [
-    'packages/backend',
-    ...[...CONFIG, OVERLAY].flatMap(file => ['--config', file]),
-  ];
+  const args = ['packages/backend', ...configOf(...CONFIG, OVERLAY)];
   await runPortal(process.execPath, args, image, place, signal, {
     NODE_ENV: 'production',
   });

@@ -1,6 +1,6 @@
 import { uniq } from 'lodash';
 import { parse } from 'yaml';
-import manifest from '../../package.json';
+import { SINGLE } from '../versions/single';
 
 /** What the lock file of Yarn says, by the ranges that were asked for. */
 type Entries = Record<string, { version: string; resolution?: string }>;
@@ -13,12 +13,12 @@ const LOCAL = /@(workspace|link|file):/;
  */
 export function complaintsAbout(before: string, after: string): string[] {
   const known = new Set(resolutions(before));
-  const others = resolutions(after).filter(it => !known.has(it));
-  const copies = Object.keys(manifest.peerDependencies)
-    // Knex pins an older one for itself.
-    .filter(name => name !== 'pg-connection-string')
-    .map(name => ({ name, versions: versionsOf(after, name) }))
-    .filter(({ versions }) => versions.length !== 1);
+  const found = resolutions(after);
+  const others = found.filter(it => !known.has(it));
+  const copies = SINGLE.map(name => ({
+    name,
+    versions: versionsOf(found, name),
+  })).filter(({ versions }) => versions.length !== 1);
   return [
     ...others.map(it => `brings ${it}`),
     ...copies.map(({ name, versions }) => `${name}: ${versions.join(', ')}`),
@@ -29,8 +29,8 @@ export function complaintsAbout(before: string, after: string): string[] {
 export const packageNames = (lockFile: string) =>
   uniq(resolutions(lockFile).map(it => it.slice(0, it.indexOf('@', 1))));
 
-const versionsOf = (lockFile: string, name: string) =>
-  resolutions(lockFile)
+const versionsOf = (found: string[], name: string) =>
+  found
     .filter(it => it.startsWith(`${name}@`))
     .map(it => it.slice(name.length + 1));
 

@@ -1,19 +1,13 @@
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapValues, omit, omitBy, pick, without } from 'lodash';
+import { mapValues, omit, omitBy, pick } from 'lodash';
 import manifest from '../../package.json';
 import { isPlugin } from './chosenTests';
 import type { Versions } from './combinations';
 import { locked, ROOT } from './locked';
 import { lockOf } from './release';
+import { SINGLE } from './single';
 import { run } from '../../testbed/run';
-
-/** What an app has of its own: a second copy would not be what it loads. */
-const SINGLE = without(
-  Object.keys(manifest.peerDependencies),
-  // Knex pins an older one for itself.
-  'pg-connection-string',
-);
 
 /** The peers that the tests do not use bring a pg of their own. */
 const isLeftOut = (name: string) =>

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import type { Knex } from 'knex';
 import { Client } from 'pg';
 import { FakeClock, passTime, settle } from '../../testbed/fakeClock';
 import {
@@ -100,6 +101,15 @@ describe('a connection whose packets are lost', () => {
 const block = (ms: number) =>
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
+/** By a query that has to wait for so long, and no longer. */
+async function expectAnswerAfter(ms: number, clock: FakeClock, knex: Knex) {
+  const answer = knex.raw('select 1').then();
+  await settle();
+  await clock.advance(ms);
+
+  await expect(answer).resolves.toBeDefined();
+}
+
 describe('a connection that died while it was idle', () => {
   async function startIdle(connections: number, overrides = {}) {
     const emulator = await start.emulator();
@@ -133,11 +143,7 @@ describe('a connection that died while it was idle', () => {
     const { network, clock, knex } = await startIdle(1);
     network.swallow();
 
-    const answer = knex.raw('select 1').then();
-    await settle();
-    await clock.advance(2_000);
-
-    await expect(answer).resolves.toBeDefined();
+    await expectAnswerAfter(2_000, clock, knex);
     expect(network.dialled).toBe(2);
   });
 
@@ -145,11 +151,7 @@ describe('a connection that died while it was idle', () => {
     const { network, clock, knex } = await startIdle(5);
     network.swallow();
 
-    const answer = knex.raw('select 1').then();
-    await settle();
-    await clock.advance(2_000);
-
-    await expect(answer).resolves.toBeDefined();
+    await expectAnswerAfter(2_000, clock, knex);
     await useAtOnce(knex, 5);
     expect(network.dialled).toBe(10);
   });
@@ -179,11 +181,7 @@ describe('a connection that died while it was idle', () => {
     });
     network.swallow();
 
-    const answer = knex.raw('select 1').then();
-    await settle();
-    await clock.advance(1_000);
-
-    await expect(answer).resolves.toBeDefined();
+    await expectAnswerAfter(1_000, clock, knex);
   });
 
   it('is looked for only where a connection was idle for a second', async () => {
