@@ -253,7 +253,9 @@ describe('the Databricks CLI', () => {
   it('is ended at shutdown, when it never ends by itself', async () => {
     const { command, runs } = cli(
       `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000);
-       require('node:fs').writeFileSync(__filename + '.pid', '' + process.pid)`,
+       const { renameSync, writeFileSync } = require('node:fs');
+       writeFileSync(__filename + '.new', '' + process.pid);
+       renameSync(__filename + '.new', __filename + '.pid');`,
     );
     const workspace = workspaceWith(command);
     const failure = catchFailure(workspace.mintCredential(), []);
