@@ -14,6 +14,7 @@ import {
   propagatingErrors,
 } from './connections/knexClient';
 import { ConnectListener, TokenSource } from './connections/openConnection';
+import type { SessionOptions } from './connections/session';
 import { closeKnexClient } from './connections/poolShutdown';
 import { explainConnectFault } from './connections/postgresFaults';
 import { remember } from './connections/remember';
@@ -44,6 +45,7 @@ export interface LakebaseConnectorOptions {
   logger: LoggerService;
   budget?: ConnectionBudget;
   directTls: DirectTls;
+  sessionOptions: SessionOptions;
   /** Hears how connections of the pool of this owner are opened. */
   listen?: (owner: string) => ConnectListener[];
   clock: Clock;

@@ -4,6 +4,7 @@ import type { EndpointSettings, PluginSettings } from './config/readConfig';
 import type { ConnectionBudget } from './connections/connectionBudget';
 import { ConnectionLog } from './connections/connectionLog';
 import { DirectTls } from './connections/directTls';
+import { SessionOptions } from './connections/session';
 import { Targets } from './connections/targets';
 import { CredentialLog } from './credentialLog';
 import { explainRefreshFault } from './databricks/credentialFaults';
@@ -92,6 +93,7 @@ export class LakebaseEndpoint {
     };
     this.#connector = new LakebaseConnector({
       ...shared,
+      sessionOptions: new SessionOptions(clock),
       settings,
       listen,
     });

@@ -7,7 +7,12 @@ import { listenOnLoopback, type LoopbackListener } from '../loopback';
 import { Compute, type SuspendOptions } from './compute';
 import { REFUSALS, type RefusalKind } from './refusals';
 import type { Login, RefusedLogin } from './logins';
-import { type DirectTlsMode, Session, type SessionHost } from './session';
+import {
+  type DirectTlsMode,
+  Session,
+  type SessionHost,
+  type SessionOptionsMode,
+} from './session';
 import { errorResponse } from './wire';
 
 export interface GatewayOptions {
@@ -22,6 +27,10 @@ interface GatewayEvents {
   connection: [];
   /** It begins TLS at once. */
   directTls: [];
+  /** Its startup packet has some. */
+  sessionOptions: [options: string];
+  /** Somebody who is logged in says something to Postgres. */
+  statement: [sql: string];
   /** A password has come in. */
   attempt: [{ user: string }];
   login: [Login];
@@ -58,6 +67,8 @@ export class Gateway
   tls: TlsMode = 'valid';
   /** Whether the platform takes it is not known. */
   directTls: DirectTlsMode = 'taken';
+  /** This, too. */
+  sessionOptions: SessionOptionsMode = 'taken';
   requireSni = true;
   loginLatencyMs = 0;
   /** Logins above this many open connections are refused. */

@@ -17,6 +17,7 @@ export type RefusalKind =
   | 'pooled'
   | 'plaintext'
   | 'noSni'
+  | 'startupOptions'
   | 'missingDatabase'
   | 'startingUp'
   | 'shuttingDown'
@@ -93,6 +94,11 @@ export const REFUSALS: Record<RefusalKind, RefusalVariant[]> = {
     variant('08006', 'Insecure connection'),
   ],
   noSni: variants(['08006', 'XX000'], 'Connection does not have SNI.'),
+  startupOptions: [
+    variant('08P01', 'unsupported startup parameter: options'),
+    variant('0A000', 'startup options are not supported'),
+    variant('XX000', 'unsupported startup parameter in options: search_path'),
+  ],
   missingDatabase: [
     variant('3D000', (_, database) => `database "${database}" does not exist`),
   ],

@@ -16,7 +16,10 @@ import {
   readPassword,
   readStartupPacket,
   REQUEST,
+  splitMessages,
   startupParameters,
+  textOf,
+  withoutOptions,
   type StartupPacket,
 } from './wire';
 
@@ -26,6 +29,20 @@ import {
  */
 export type DirectTlsMode =
   'taken' | 'withoutAlpn' | 'closed' | 'reset' | 'silent' | 'answered';
+
+/**
+ * What becomes of the `options` of a client's startup packet: they hold, and
+ * the server says so (as of Postgres 18) or not, or they do not, in all ways
+ * that are known.
+ */
+export type SessionOptionsMode =
+  | 'taken'
+  | 'unreported'
+  | 'ignored'
+  | 'refused'
+  | 'closed'
+  | 'reset'
+  | 'silent';
 
 /** What both sides call what they speak within TLS, as it goes over the wire. */
 const POSTGRES_PROTOCOL = Buffer.from('\x0apostgresql');
@@ -54,6 +71,7 @@ export interface SessionHost {
   readonly serverNames: string[];
   readonly tls: TlsMode;
   readonly directTls: DirectTlsMode;
+  readonly sessionOptions: SessionOptionsMode;
   readonly requireSni: boolean;
   readonly loginLatencyMs: number;
   /** Resolves when the endpoint is awake. */
@@ -72,6 +90,9 @@ export interface SessionHost {
   loggedIn(login: Login): void;
   emit(event: 'attempt', attempt: { user: string }): boolean;
   emit(event: 'directTls'): boolean;
+  emit(event: 'sessionOptions', options: string): boolean;
+  emit(event: 'statement', sql: string): boolean;
+  listenerCount(event: 'statement'): number;
 }
 
 /** One client's connection, from its first byte to its last. */
@@ -209,6 +230,7 @@ export class Session {
     this.user = parameters.user ?? '';
     this.database = parameters.database ?? this.user;
     this.#checkTransport();
+    if (parameters.options) await this.#answerOptions(parameters.options);
 
     this.#socket.write(authenticationCleartextPassword());
     const password = await readPassword(this.#socket);
@@ -242,6 +264,24 @@ export class Session {
     this.#serverName = servername;
   }
 
+  async #answerOptions(options: string): Promise<void> {
+    this.#gateway.emit('sessionOptions', options);
+    switch (this.#gateway.sessionOptions) {
+      case 'refused':
+        throw new Refusal('startupOptions');
+      case 'silent':
+        // It would not notice the end of what it does not read.
+        await once(this.#socket.resume(), 'close');
+        throw new ConnectionLost();
+      case 'reset':
+        this.raw.resetAndDestroy();
+        throw new ConnectionLost();
+      case 'closed':
+        throw new ConnectionLost();
+      default:
+    }
+  }
+
   async #checkLogin(password: string): Promise<string> {
     const scripted = this.#gateway.nextScripted();
     if (scripted) throw new Refusal(scripted.kind, scripted.variant);
@@ -273,8 +313,9 @@ export class Session {
     await awake;
   }
 
-  async #openUpstream({ bytes }: StartupPacket): Promise<Upstream> {
+  async #openUpstream(startup: StartupPacket): Promise<Upstream> {
     const { server, rolePassword } = this.#gateway.branch;
+    const { sessionOptions } = this.#gateway;
     try {
       return await openUpstream({
         host: server.host,
@@ -282,7 +323,12 @@ export class Session {
         user: this.user,
         password: rolePassword,
         database: this.database,
-        startupPacket: bytes,
+        startupPacket:
+          sessionOptions === 'ignored'
+            ? withoutOptions(startup)
+            : startup.bytes,
+        isReported: name =>
+          name !== 'search_path' || sessionOptions !== 'unreported',
       });
     } catch (error) {
       if (error instanceof UpstreamRefusal) throw error;
@@ -294,7 +340,17 @@ export class Session {
     this.#upstream = upstream;
     upstream.socket.on('close', () => this.#socket.destroySoon());
     this.#socket.write(upstream.greeting);
+    if (this.#gateway.listenerCount('statement') > 0) this.#overhear();
     this.#socket.pipe(upstream.socket).pipe(this.#socket);
+  }
+
+  /** Of simple queries only, which come in one piece. */
+  #overhear(): void {
+    this.#socket.on('data', (chunk: Buffer) => {
+      for (const { type, bytes } of splitMessages(chunk).messages) {
+        if (type === 'Q') this.#gateway.emit('statement', textOf(bytes));
+      }
+    });
   }
 
   #refuse({ kind, variant }: Refusal): void {

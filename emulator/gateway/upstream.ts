@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { Client } from 'pg';
-import { splitMessages } from './wire';
+import { splitMessages, textOf } from './wire';
 
 export interface UpstreamOptions {
   host: string;
@@ -10,6 +10,8 @@ export interface UpstreamOptions {
   database: string;
   /** The client's own, so that each of its parameters arrives unchanged. */
   startupPacket: Buffer;
+  /** Whether the client is told this parameter's value. */
+  isReported: (parameter: string) => boolean;
 }
 
 export interface Upstream {
@@ -38,7 +40,7 @@ export class UpstreamRefusal extends Error {
 export async function openUpstream(
   options: UpstreamOptions,
 ): Promise<Upstream> {
-  const { startupPacket, ...login } = options;
+  const { startupPacket, isReported, ...login } = options;
   const socket = new Socket();
   const client = new Client({ ...login, ssl: false, stream: () => socket });
   // pg reports the end of the connection here, long after it is ours.
@@ -46,7 +48,7 @@ export async function openUpstream(
   Object.assign(client.connection, {
     startup: () => socket.write(startupPacket),
   });
-  const greeting = collectGreeting(socket);
+  const greeting = collectGreeting(socket, isReported);
   try {
     await client.connect();
   } catch (error) {
@@ -69,7 +71,10 @@ interface Greeting {
   refusal?: Buffer;
 }
 
-function collectGreeting(socket: Socket): Greeting {
+function collectGreeting(
+  socket: Socket,
+  isReported: UpstreamOptions['isReported'],
+): Greeting {
   const greeting: Greeting = { kept: [], processId: 0 };
   let received: Buffer = Buffer.alloc(0);
 
@@ -78,6 +83,7 @@ function collectGreeting(socket: Socket): Greeting {
     received = rest;
     for (const { type, bytes } of messages) {
       if (type === 'R' && bytes.readInt32BE(5) !== 0) continue;
+      if (type === 'S' && !isReported(textOf(bytes))) continue;
       if (type === 'K') greeting.processId = bytes.readInt32BE(5);
       if (type === 'E') greeting.refusal = bytes;
       greeting.kept.push(bytes);

@@ -54,6 +54,20 @@ export function startupParameters({
   return parameters;
 }
 
+/** As from a client that had set none by `options`. */
+export function withoutOptions(packet: StartupPacket): Buffer {
+  const { options: _, ...parameters } = startupParameters(packet);
+  const words = Object.entries(parameters).flat();
+  const body = Buffer.from(words.map(word => `${word}\0`).join('') + '\0');
+  const header = Buffer.from(packet.bytes.subarray(0, 8));
+  header.writeInt32BE(header.length + body.length, 0);
+  return Buffer.concat([header, body]);
+}
+
+/** The first text of a message: a statement, or the name of a parameter. */
+export const textOf = (message: Buffer): string =>
+  message.toString('utf8', 5, message.indexOf(0, 5));
+
 export function authenticationCleartextPassword(): Buffer {
   return Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]);
 }

@@ -4,6 +4,7 @@ import type { PluginDatabase } from '../config/pluginDatabase';
 import type { EndpointSettings, Settings } from '../config/readConfig';
 import { ConnectionLog } from '../connections/connectionLog';
 import { openConnection } from '../connections/openConnection';
+import { assumeRole, runAtOnce } from '../connections/session';
 import { explainConnectFault } from '../connections/postgresFaults';
 import { remember } from '../connections/remember';
 import { boundGoodbye, cutOff, dialTarget } from '../connections/sockets';
@@ -191,7 +192,8 @@ export class DatabaseAccess {
                 stream: () => socket,
                 ...way,
               }),
-            prepare: async opened => void (await opened.query(ONLY_LOOKING)),
+            prepare: opened =>
+              runAtOnce(opened, [ONLY_LOOKING, ...assumeRole(target.role)]),
           },
           {
             tokens: this.#tokens,

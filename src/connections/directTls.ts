@@ -1,23 +1,17 @@
-import type { ClientConfig } from 'pg';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Client, ClientConfig } from 'pg';
 import { CERTIFICATE_FAULT } from '../errors';
-import { type Clock, elapsedMs, instant, type Instant } from '../time/clock';
+import type { Clock } from '../time/clock';
 import { whileListening } from '../time/whileListening';
-
-/** How long an endpoint that did not take it is not asked again. */
-const REFUSED_FOR_MS = 60 * 60_000;
+import { getWire } from './pgWire';
+import { type Place, TriedEndpoints, type Try } from './triedEndpoints';
 
 /** A server that waits for the usual request says nothing, for ever. */
 const SILENCE_MS = 1_000;
 
 /** What TLS must agree on, or somebody else than a Postgres has answered. */
-export const POSTGRES_PROTOCOL = 'postgresql';
-
-interface Place {
-  host: string;
-  port: number;
-}
-
-type State = 'trying' | 'taken' | { refusedAt: Instant };
+const POSTGRES_PROTOCOL = 'postgresql';
 
 /**
  * Finds out which endpoints take TLS at once, without the request for it that
@@ -25,33 +19,17 @@ type State = 'trying' | 'taken' | { refusedAt: Instant };
  */
 export class DirectTls {
   readonly #clock: Clock;
-  readonly #states = new Map<string, State>();
+  readonly #endpoints: TriedEndpoints;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#endpoints = new TriedEndpoints(clock);
   }
 
-  /**
-   * A connection that may try; undefined for one that takes the usual way:
-   * while the first one tries, and for an hour after it was refused.
-   */
-  begin({ host, port }: Place): Trial | undefined {
-    const place = `${host}:${port}`;
-    const state = this.#states.get(place);
-    if (state === 'trying') return undefined;
-    if (typeof state === 'object') {
-      const { refusedAt } = state;
-      if (elapsedMs(this.#clock, refusedAt) < REFUSED_FOR_MS) return undefined;
-    }
-    if (state !== 'taken') this.#states.set(place, 'trying');
-    return new Trial(this.#clock, outcome => {
-      if (outcome === 'taken') this.#states.set(place, 'taken');
-      else if (outcome === 'refused') {
-        this.#states.set(place, { refusedAt: instant(this.#clock) });
-      } else if (this.#states.get(place) === 'trying') {
-        this.#states.delete(place);
-      }
-    });
+  /** Undefined for a connection that takes the usual way. */
+  begin(place: Place): DirectTlsTrial | undefined {
+    const attempt = this.#endpoints.begin(place);
+    return attempt && new DirectTlsTrial(this.#clock, attempt);
   }
 }
 
@@ -61,33 +39,42 @@ export const findingOut = (
   directTls: DirectTls,
 ): DirectTls | undefined => (ssl && !sslnegotiation ? directTls : undefined);
 
-/** `unknown` where the server could not be reached at all. */
-type Outcome = 'taken' | 'refused' | 'unknown';
-
 /** One connection that tries. */
-export class Trial {
+export class DirectTlsTrial {
   readonly #clock: Clock;
-  readonly #report: (outcome: Outcome) => void;
+  readonly #try: Try;
   #connected = false;
   #taken = false;
   #cancel = () => {};
 
-  constructor(clock: Clock, report: (outcome: Outcome) => void) {
+  constructor(clock: Clock, attempt: Try) {
     this.#clock = clock;
-    this.#report = report;
+    this.#try = attempt;
+  }
+
+  /** Follows how far the connection comes. */
+  watch(connection: Client, socket: Socket): void {
+    const wire = getWire(connection);
+    if (wire.sslNegotiation !== 'direct') {
+      // This pg does not know how.
+      this.#try.report('refused');
+      return;
+    }
+    const giveUp = () => socket.destroy();
+    socket.once('connect', () => this.connected(giveUp));
+    wire.once('sslconnect', () => {
+      const secure = wire.stream as TLSSocket;
+      secure.once('secureConnect', () => {
+        if (secure.alpnProtocol === POSTGRES_PROTOCOL) this.#stands();
+        else giveUp();
+      });
+    });
   }
 
   /** The server has taken the connection; `giveUp` ends it after a silence. */
   connected(giveUp: () => void): void {
     this.#connected = true;
     this.#cancel = whileListening(this.#clock, SILENCE_MS, giveUp);
-  }
-
-  /** TLS stands, for this protocol. */
-  stands(): void {
-    this.#taken = true;
-    this.#cancel();
-    this.#report('taken');
   }
 
   /** @returns whether the usual way may lead further than this one did. */
@@ -97,12 +84,13 @@ export class Trial {
     // Whoever shows a certificate has taken it.
     const { code } = error as NodeJS.ErrnoException;
     const refused = this.#connected && !CERTIFICATE_FAULT.test(code ?? '');
-    this.#report(refused ? 'refused' : 'unknown');
+    this.#try.report(refused ? 'refused' : 'unknown');
     return refused;
   }
 
-  /** This pg does not know how. */
-  unsupported(): void {
-    this.#report('refused');
+  #stands(): void {
+    this.#taken = true;
+    this.#cancel();
+    this.#try.report('taken');
   }
 }

@@ -15,6 +15,7 @@ import {
 import { keepToBudget, type PoolInBudgetOptions } from './poolInBudget';
 import { keepPoolFresh } from './poolPolicy';
 import { refuseWhenStopped } from './poolShutdown';
+import type { SessionOptions } from './session';
 import { dialTarget } from './sockets';
 import { type ConnectionTarget, describeConnection } from './target';
 
@@ -26,6 +27,7 @@ export interface KnexClientOptions extends PoolInBudgetOptions {
   logger: LoggerService;
   attempts: Attempts;
   directTls: DirectTls;
+  sessionOptions: SessionOptions;
   /** Gets every socket that is open. */
   sockets: Set<Socket>;
   /** Hears how connections are opened. */
@@ -89,10 +91,16 @@ function installCredential(knex: Knex, options: KnexClientOptions) {
   const createSocket = dialTarget(settings, target, sockets);
   const { ssl } = settings;
   Object.assign(client.config.connection as object, { password, ssl });
-  const maker = knexConnections(client);
-  const directTls = findingOut(settings, options.directTls);
+  const maker = knexConnections(client, target.role);
+  const shortcuts = {
+    directTls: findingOut(settings, options.directTls),
+    sessionOptions: options.sessionOptions.of({
+      searchPath: client.searchPath,
+      role: target.role,
+    }),
+  };
   return (signal: AbortSignal) =>
-    openConnection(maker, { ...options, directTls, createSocket, signal });
+    openConnection(maker, { ...options, ...shortcuts, createSocket, signal });
 }
 
 /** Makes sure that there is a connection, without a statement on it. */

@@ -1,7 +1,8 @@
-import type { Client } from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import { markUnusable, type PgKnexClient } from './knexInternals';
 import type { ConnectionMaker } from './openConnection';
 import { getWire } from './pgWire';
+import { assumeRole, runAtOnce } from './session';
 
 /**
  * After a failover a session may be left on the old primary; the next one is on
@@ -12,24 +13,49 @@ const READ_ONLY = '25006';
 /** Makes connections as Knex would. */
 export const knexConnections = (
   client: PgKnexClient,
+  role: string | undefined,
 ): ConnectionMaker<Client> => ({
-  create(token, socket, way) {
+  create(token, socket, { options, ...way }) {
+    const settings = client.connectionSettings;
     const connection = new client.driver.Client({
-      ...client.connectionSettings,
+      ...settings,
       password: token,
       stream: () => socket,
       ...way,
+      // The later one wins.
+      ...(options && { options: joined(configuredOptions(settings), options) }),
     });
     watchForEnd(connection);
     learnVersion(client, connection);
     return connection;
   },
-  async prepare(connection) {
+  async prepare(connection, settled) {
     // Only where a server or what is before it keeps its version to itself.
     client.version ??= await client.checkVersion(connection);
-    await client.setSchemaSearchPath(connection);
+    if (settled) return;
+    const setSearchPath = await searchPathStatements(client);
+    await runAtOnce(connection, [...setSearchPath, ...assumeRole(role)]);
   },
 });
+
+/** What pg would send without ours. */
+const configuredOptions = ({ options }: ClientConfig) =>
+  options ?? process.env.PGOPTIONS;
+
+const joined = (...texts: (string | undefined)[]) =>
+  texts.filter(Boolean).join(' ');
+
+/** In Knex's own words, or its complaint. */
+async function searchPathStatements(client: PgKnexClient): Promise<string[]> {
+  const statements: string[] = [];
+  await client.setSchemaSearchPath({
+    query: (sql, done) => {
+      statements.push(sql);
+      done();
+    },
+  });
+  return statements;
+}
 
 function watchForEnd(connection: Client): void {
   const end = (error?: unknown) =>

@@ -41,7 +41,11 @@ export interface PgKnexClient {
   /** Asked for with the first connection, unless it is known. */
   version?: string;
   checkVersion(connection: Client): Promise<string>;
-  setSchemaSearchPath(connection: Client): Promise<unknown>;
+  /** What Knex was told, unchecked. */
+  searchPath?: string | readonly string[];
+  setSchemaSearchPath(connection: {
+    query(sql: string, done: (error?: Error) => void): void;
+  }): Promise<unknown>;
   acquireConnection(): Promise<Client>;
   releaseConnection(connection: Client): Promise<unknown>;
   cancelQuery(connection: Client): Promise<unknown>;

@@ -1,14 +1,13 @@
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
-import { type Client, escapeIdentifier } from 'pg';
+import type { Client } from 'pg';
 import { LakebaseError, LakebaseErrorCode } from '../errors';
 import { attempt } from '../time/attempt';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
-import { type DirectTls, POSTGRES_PROTOCOL, type Trial } from './directTls';
+import type { DirectTls, DirectTlsTrial } from './directTls';
 import { guardLogin } from './loginGuard';
-import { getWire } from './pgWire';
 import { explainConnectFault } from './postgresFaults';
+import type { OptionsTrial, PoolOptions } from './session';
 import type { ConnectionTarget } from './target';
 import { withoutToken } from './withoutToken';
 
@@ -20,17 +19,23 @@ export interface TokenSource {
   readonly usable: boolean;
 }
 
-/** By pg's names: TLS at once, or once the server has agreed to it. */
-export interface WayToTls {
+/** How one connection is opened, by pg's names. */
+export interface Way {
+  /** TLS at once, or once the server has agreed to it. */
   sslnegotiation?: 'direct' | 'postgres';
+  /** What else is set at the login. */
+  options?: string;
 }
 
 /** Whose connections are opened: Knex's, or those of the local proxy. */
 export interface ConnectionMaker<C extends Client> {
   /** Makes one that will log in with this token over this socket. */
-  create(token: string, socket: Socket, way: WayToTls): C;
-  /** Makes it ready for use, once it is logged in. */
-  prepare(connection: C): Promise<void>;
+  create(token: string, socket: Socket, way: Way): C;
+  /**
+   * Makes it ready for use, once it is logged in; `settled` when the options of
+   * its way hold.
+   */
+  prepare(connection: C, settled: boolean): Promise<void>;
 }
 
 /** Hears how connections are opened. */
@@ -52,6 +57,8 @@ export interface OpenConnectionOptions {
   connectTimeoutMs: number;
   /** Absent without TLS, and where the way to it is configured. */
   directTls?: DirectTls;
+  /** Absent where nothing can be set with the login. */
+  sessionOptions?: PoolOptions;
   listeners?: ConnectListener[];
   clock: Clock;
 }
@@ -170,19 +177,33 @@ function login<C extends Client>(
   });
 }
 
+/** What is shorter than the usual way, and may not be taken. */
+interface Trials {
+  tls?: DirectTlsTrial;
+  options?: OptionsTrial;
+}
+
+/** Goes on without whatever the server did not take. */
 async function loginOnce<C extends Client>(
   maker: ConnectionMaker<C>,
   token: string,
   signal: AbortSignal,
   options: OpenConnectionOptions,
 ): Promise<C> {
-  const trial = options.directTls?.begin(options.target);
-  if (!trial) return loginOver(maker, token, signal, options);
-  try {
-    return await loginOver(maker, token, signal, options, trial);
-  } catch (error) {
-    if (!trial.failed(error) || signal.aborted) throw error;
-    return loginOver(maker, token, signal, options);
+  const { target, directTls, sessionOptions } = options;
+  const trials: Trials = {
+    tls: directTls?.begin(target),
+    options: sessionOptions?.begin(target),
+  };
+  for (;;) {
+    try {
+      return await loginOver(maker, token, signal, options, trials);
+    } catch (error) {
+      if (trials.tls?.failed(error) && !signal.aborted) trials.tls = undefined;
+      else if (trials.options?.failed(error) && !signal.aborted) {
+        trials.options = undefined;
+      } else throw error;
+    }
   }
 }
 
@@ -191,29 +212,26 @@ async function loginOver<C extends Client>(
   token: string,
   signal: AbortSignal,
   { target, createSocket, directTls }: OpenConnectionOptions,
-  trial?: Trial,
+  trials: Trials,
 ): Promise<C> {
   if (signal.aborted) throw outOfTime(target);
   const socket = createSocket();
   const giveUp = () => socket.destroy();
   signal.addEventListener('abort', giveUp);
   try {
-    const way = trial ? 'direct' : 'postgres';
-    const connection = maker.create(
-      token,
-      socket,
-      directTls ? { sslnegotiation: way } : {},
-    );
+    const connection = maker.create(token, socket, {
+      ...(directTls && { sslnegotiation: trials.tls ? 'direct' : 'postgres' }),
+      ...(trials.options && { options: trials.options.options }),
+    });
     guardLogin(connection);
-    if (trial) watchTrial(connection, socket, trial);
+    trials.tls?.watch(connection, socket);
+    trials.options?.watch(connection, giveUp);
     // A late error of a connection given up must not end the process.
     connection.on('error', () => {});
     await connection.connect();
     forgetPassword(connection);
-    await maker.prepare(connection);
-    if (target.role) {
-      await connection.query(`SET ROLE ${escapeIdentifier(target.role)}`);
-    }
+    const settled = (await trials.options?.holds(connection)) ?? false;
+    await maker.prepare(connection, settled);
     return connection;
   } catch (error) {
     socket.destroy();
@@ -221,24 +239,6 @@ async function loginOver<C extends Client>(
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
-}
-
-/** Tells the trial how far its connection has come. */
-function watchTrial(connection: Client, socket: Socket, trial: Trial): void {
-  const wire = getWire(connection);
-  if (wire.sslNegotiation !== 'direct') {
-    trial.unsupported();
-    return;
-  }
-  const giveUp = () => socket.destroy();
-  socket.once('connect', () => trial.connected(giveUp));
-  wire.once('sslconnect', () => {
-    const secure = wire.stream as TLSSocket;
-    secure.once('secureConnect', () => {
-      if (secure.alpnProtocol === POSTGRES_PROTOCOL) trial.stands();
-      else giveUp();
-    });
-  });
 }
 
 const outOfTime = ({ host, port }: ConnectionTarget) =>

@@ -9,6 +9,7 @@ import {
   openConnection,
   TokenSource,
 } from '../connections/openConnection';
+import { assumeRole, runAtOnce } from '../connections/session';
 import { cutOff, dialTarget } from '../connections/sockets';
 import {
   type ConnectionTarget,
@@ -94,8 +95,8 @@ export class Upstream {
           stream: () => socket,
           ...way,
         }),
-      // What it is used for is up to the client at the other end.
-      prepare: () => Promise.resolve(),
+      // What else it is used for is up to the client at the other end.
+      prepare: client => runAtOnce(client, assumeRole(target.role)),
     };
     return openConnection(maker, {
       ...this.#options,

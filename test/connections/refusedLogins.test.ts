@@ -183,7 +183,8 @@ describe('a waking endpoint', () => {
       const lakebase = startLakebase(emulator, schemaMode);
       const knex = await lakebase.getClient('catalog');
 
-      await emulator.gateway.suspend({ wakeDelayMs: 50, while: manner });
+      // Of real time, in which this clock goes through a minute of pauses.
+      await emulator.gateway.suspend({ wakeDelayMs: 5, while: manner });
 
       await knex.raw('select 1');
       expect(emulator.controlPlane.count('credentials')).toBe(1);
