@@ -3,6 +3,7 @@ import { backstageBenchmark } from './backstage';
 import { budgetBenchmark } from './budget';
 import { coldStartBenchmark } from './coldStart';
 import { connectBenchmark } from './connect';
+import { firstClickBenchmark } from './firstClick';
 import { idleBenchmark } from './idle';
 import { linkBenchmark } from './link';
 import { outageBenchmark } from './outage';
@@ -23,5 +24,6 @@ export const benchmarks: Benchmark[] = [
   weightBenchmark,
   budgetBenchmark,
   linkBenchmark,
+  firstClickBenchmark,
   backstageBenchmark,
 ];

@@ -7,17 +7,7 @@ export interface DelayedLink {
   stop(): Promise<void>;
 }
 
-/** What a client says first that asks a Postgres server for TLS. */
-const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
-
-/** The first byte of a TLS handshake. */
-const HANDSHAKE = 0x16;
-
-/**
- * A TCP proxy on whose way each byte takes as long as it does on a real link.
- * A client that begins with TLS at once, as Postgres 17 allows, gets that too:
- * the proxy then asks the server for it.
- */
+/** A TCP proxy on whose way each byte takes as long as it does on a real link. */
 export async function startDelayedLink(
   upstream: { host: string; port: number },
   roundTripMs: number,
@@ -44,6 +34,26 @@ export async function startDelayedLink(
   };
 }
 
+/** Runs the same over each link, the nearest one being none at all. */
+export async function overLinks<T extends { host: string; port: number }>(
+  near: T,
+  roundTripsMs: number[],
+  run: (target: T, roundTripMs: number) => Promise<void>,
+): Promise<void> {
+  for (const roundTripMs of roundTripsMs) {
+    if (roundTripMs === 0) {
+      await run(near, 0);
+      continue;
+    }
+    const link = await startDelayedLink(near, roundTripMs);
+    try {
+      await run({ ...near, port: link.port }, roundTripMs);
+    } finally {
+      await link.stop();
+    }
+  }
+}
+
 async function serve(client: Socket, there: Socket, roundTripMs: number) {
   // Resets are no news: the other side is told by the end.
   client.on('error', () => {});
@@ -55,11 +65,6 @@ async function serve(client: Socket, there: Socket, roundTripMs: number) {
   client.pause();
   // The loopback has already connected, which takes a round trip on a link.
   await delay(roundTripMs + roundTripMs / 2);
-  if (first[0] === HANDSHAKE) {
-    there.write(SSL_REQUEST);
-    await once(there, 'data');
-    there.pause();
-  }
   there.write(first);
   relay(there, client, roundTripMs / 2);
   relay(client, there, roundTripMs / 2);

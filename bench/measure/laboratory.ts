@@ -22,6 +22,8 @@ const OPERATIONS: (keyof Laboratory)[] = [
   'prepare',
   'outage',
   'dropConnections',
+  'takeShortcuts',
+  'suspend',
   'watch',
   'observed',
   'stop',

@@ -103,6 +103,18 @@ class Laboratory {
     await this.#emulator.gateway.dropConnections();
   }
 
+  /** Whether the gateway takes TLS at once, and options with the login. */
+  takeShortcuts(on: boolean): void {
+    const { gateway } = this.#emulator;
+    gateway.directTls = on ? 'taken' : 'closed';
+    gateway.sessionOptions = on ? 'taken' : 'refused';
+  }
+
+  /** Ends all connections; the next one wakes it up again. */
+  async suspend(wakeDelayMs: number): Promise<void> {
+    await this.#emulator.gateway.suspend({ wakeDelayMs });
+  }
+
   /** Starts to count, and to look at the connections again and again. */
   watch(): void {
     this.#watch?.stop();
@@ -186,6 +198,8 @@ export type LaboratoryOperations = Pick<
   | 'prepare'
   | 'outage'
   | 'dropConnections'
+  | 'takeShortcuts'
+  | 'suspend'
   | 'watch'
   | 'observed'
   | 'stop'
