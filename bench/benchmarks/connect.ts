@@ -33,6 +33,8 @@ type Times = Record<string, number[]>;
 async function measure(context: Context, times: number): Promise<Times> {
   const { laboratory } = context;
   const found: Times = { static: [], [AGAIN]: [], ours: [] };
+  // Else one query less would hide what ours costs.
+  await laboratory.takeShortcuts(false);
   const options = {
     laboratory,
     pluginIds: [PLUGIN],
@@ -72,7 +74,7 @@ export const connectBenchmark: Benchmark = {
     return {
       method:
         `${times} connections each, one at a time and in turns: TCP, TLS, ` +
-        'login, search path. In ms',
+        'login, search path, at a gateway that takes no short cut. In ms',
       tables: [
         {
           columns: ['', 'p50', 'p99', 'max', 'p50 against static'],

@@ -3,6 +3,7 @@ import { markUnusable, type PgKnexClient } from './knexInternals';
 import type { ConnectionMaker } from './openConnection';
 import { getWire } from './pgWire';
 import { assumeRole, runAtOnce } from './session';
+import { readingOnce } from './sockets';
 
 /**
  * After a failover a session may be left on the old primary; the next one is on
@@ -14,29 +15,35 @@ const READ_ONLY = '25006';
 export const knexConnections = (
   client: PgKnexClient,
   role: string | undefined,
-): ConnectionMaker<Client> => ({
-  create(token, socket, { options, ...way }) {
-    const settings = client.connectionSettings;
-    const connection = new client.driver.Client({
-      ...settings,
-      password: token,
-      stream: () => socket,
-      ...way,
-      // The later one wins.
-      ...(options && { options: joined(configuredOptions(settings), options) }),
-    });
-    watchForEnd(connection);
-    learnVersion(client, connection);
-    return connection;
-  },
-  async prepare(connection, settled) {
-    // Only where a server or what is before it keeps its version to itself.
-    client.version ??= await client.checkVersion(connection);
-    if (settled) return;
-    const setSearchPath = await searchPathStatements(client);
-    await runAtOnce(connection, [...setSearchPath, ...assumeRole(role)]);
-  },
-});
+): ConnectionMaker<Client> => {
+  const settings = client.connectionSettings;
+  const ssl = readingOnce(settings.ssl);
+  return {
+    create(token, socket, { options, ...way }) {
+      const connection = new client.driver.Client({
+        ...settings,
+        ssl: ssl(),
+        password: token,
+        stream: () => socket,
+        ...way,
+        // The later one wins.
+        ...(options && {
+          options: joined(configuredOptions(settings), options),
+        }),
+      });
+      watchForEnd(connection);
+      learnVersion(client, connection);
+      return connection;
+    },
+    async prepare(connection, settled) {
+      // Only where a server or what is before it keeps its version to itself.
+      client.version ??= await client.checkVersion(connection);
+      if (settled) return;
+      const setSearchPath = await searchPathStatements(client);
+      await runAtOnce(connection, [...setSearchPath, ...assumeRole(role)]);
+    },
+  };
+};
 
 /** What pg would send without ours. */
 const configuredOptions = ({ options }: ClientConfig) =>

@@ -2,7 +2,9 @@ import { Socket } from 'node:net';
 import {
   checkServerIdentity,
   type ConnectionOptions,
+  createSecureContext,
   type PeerCertificate,
+  type SecureContext,
 } from 'node:tls';
 import type { Client, ClientConfig } from 'pg';
 import type { Clock } from '../time/clock';
@@ -59,6 +61,20 @@ const verifyingName = (ssl: true | ConnectionOptions, name: () => string) => ({
   checkServerIdentity: (_: string, certificate: PeerCertificate) =>
     checkServerIdentity(name(), certificate),
 });
+
+/**
+ * Reads certificates for the first connection, and not again for each: a bundle
+ * of them takes longer than the rest of what a client computes for a login.
+ */
+export function readingOnce(
+  ssl: ClientConfig['ssl'],
+): () => ClientConfig['ssl'] {
+  let secureContext: SecureContext | undefined;
+  return () =>
+    typeof ssl === 'object'
+      ? { ...ssl, secureContext: (secureContext ??= createSecureContext(ssl)) }
+      : ssl;
+}
 
 /** Else TCP would hold on to a dead connection for a quarter of an hour. */
 export function boundGoodbye(connection: Client, clock: Clock): void {
