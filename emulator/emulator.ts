@@ -1,5 +1,6 @@
 import type { QueryResultRow } from 'pg';
 import { Branch, DATABASE, type RoleOptions } from './branch';
+import { LocalBranches } from './branchStorage';
 import { serverCertificate, writeCaFile } from './certificates';
 import { Catalog, ENDPOINT } from './controlPlane/catalog';
 import { ControlPlane } from './controlPlane/controlPlane';
@@ -26,6 +27,8 @@ export interface EmulatorOptions {
   workspaceTokenLifeMs?: number;
   /** Of the control plane. */
   port?: number;
+  /** Whether branches may begin in the past; takes a copy of all data first. */
+  history?: boolean;
 }
 
 /** Lakebase on one machine: a workspace's REST API and its endpoints. */
@@ -56,6 +59,12 @@ export interface Emulator {
     params?: unknown[],
     database?: string,
   ): Promise<QueryResultRow[]>;
+  /** The same on a branch, `projects/…/branches/…`. */
+  queryBranch(
+    name: string,
+    sql: string,
+    database?: string,
+  ): Promise<QueryResultRow[]>;
   stop(): Promise<void>;
 }
 
@@ -67,7 +76,7 @@ export async function startEmulator(
   const authority = await CredentialAuthority.create(clock);
   const { cert, certFile, remove: removeCaFile } = await writeCaFile();
   const branch = await Branch.create(options.postgres);
-  const catalog = new Catalog(() => ({
+  const catalog = new Catalog(clock, () => ({
     host: gateway.host,
     state: gateway.compute.awake ? 'ACTIVE' : 'IDLE',
   }));
@@ -76,6 +85,8 @@ export async function startEmulator(
     branch,
     isDisabled: host => catalog.isDisabled(host),
   });
+  const branches = new LocalBranches(branch, gateway);
+  if (options.history) await branches.keepHistory();
   const identityProvider = await IdentityProvider.create(
     clock,
     () => controlPlane.url,
@@ -89,6 +100,7 @@ export async function startEmulator(
     workspace,
     authority,
     catalog,
+    storage: branches,
     instance: new Instance(INSTANCE, () => gateway.host),
     identityProvider,
   });
@@ -122,8 +134,11 @@ export async function startEmulator(
     addUser,
     query: (sql, params, database = DATABASE) =>
       branch.query(sql, params, database),
+    queryBranch: (name, sql, database = DATABASE) =>
+      branches.query(name, sql, database),
     stop: async () => {
       await Promise.all([gateway.stop(), controlPlane.stop()]);
+      await branches.stop();
       await branch.remove();
       await removeCaFile();
     },

@@ -6,7 +6,9 @@ const VARIABLE = 'LAKEBASE_TEST_SERVERS';
 
 export function handToWorkers(servers: PostgresServer[]): void {
   process.env[VARIABLE] = JSON.stringify(
-    servers.map(server => pick(server, 'host', 'port', 'user', 'password')),
+    servers.map(server =>
+      pick(server, 'host', 'port', 'user', 'password', 'data'),
+    ),
   );
 }
 

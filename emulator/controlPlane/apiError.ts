@@ -18,15 +18,18 @@ const CODES: Record<number, string> = {
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
+  readonly #metadata?: object;
 
   constructor(
     status: number,
     message = `Emulated HTTP ${status}`,
     code = CODES[status] ?? 'UNKNOWN',
+    metadata?: object,
   ) {
     super(message);
     this.status = status;
     this.code = code;
+    this.#metadata = metadata;
   }
 
   get reply(): Reply {
@@ -36,6 +39,14 @@ export class ApiError extends Error {
         error_code: this.code,
         message: `${this.message} [TraceId: ${randomBytes(16).toString('hex')}]`,
         details: [
+          ...(this.#metadata
+            ? [
+                {
+                  '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+                  metadata: this.#metadata,
+                },
+              ]
+            : []),
           {
             '@type': 'type.googleapis.com/google.rpc.RequestInfo',
             request_id: randomUUID(),

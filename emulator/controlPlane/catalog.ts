@@ -1,10 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { posix } from 'node:path';
+import type { ServerClock } from '../serverClock';
 import { ApiError } from './apiError';
 import {
   branchResource,
+  CREATED_AT,
   endpointResource,
   projectResource,
+  type BranchRecord,
   type EndpointSettings,
   type EndpointState,
 } from './resources';
@@ -29,6 +32,11 @@ export interface EndpointDefaults {
 export class Catalog {
   /** A page of a list has this many entries at most, whatever is asked for. */
   pageSize = 100;
+  /** How far back a branch can begin. */
+  historyRetentionMs = 7 * 86_400_000;
+  /** Whether a new branch gets its endpoint by itself, which is not certain. */
+  makesPrimary = true;
+  readonly #clock: ServerClock;
   readonly #defaults: () => EndpointDefaults;
   readonly #projects = new Map([
     [
@@ -36,13 +44,16 @@ export class Catalog {
       { uid: '5b1c9d0e-3c4e-4c5e-9a51-0d7b7a2c9f10', defaultBranch: BRANCH },
     ],
   ]);
-  readonly #branches = new Map([[BRANCH, { uid: 'br-quiet-harbor-e2k4m6p8' }]]);
+  readonly #branches = new Map<string, BranchRecord>([
+    [BRANCH, rootBranch(BRANCH, 'br-quiet-harbor-e2k4m6p8')],
+  ]);
   readonly #endpoints = new Map<
     string,
     { uid: string; settings: EndpointSettings }
   >([[ENDPOINT, { uid: 'ep-calm-meadow-a1b2c3d4', settings: {} }]]);
 
-  constructor(defaults: () => EndpointDefaults) {
+  constructor(clock: ServerClock, defaults: () => EndpointDefaults) {
+    this.#clock = clock;
     this.#defaults = defaults;
   }
 
@@ -59,21 +70,68 @@ export class Catalog {
   /** With its endpoint `primary`, unless told otherwise. */
   addBranch(
     name: string,
-    options: { uid?: string; primary?: boolean } = {},
+    options: Partial<BranchRecord> & { primary?: boolean } = {},
   ): { uid: string } {
     this.#checkNew(name, 'branch');
-    const { uid = `br-${randomBytes(4).toString('hex')}`, primary = true } =
-      options;
-    this.#branches.set(name, { uid });
+    const { primary = true, ...given } = options;
+    const uid = given.uid ?? `br-${randomBytes(4).toString('hex')}`;
+    const createdAt = this.#clock.now();
+    this.#branches.set(name, { ...rootBranch(name, uid), createdAt, ...given });
     if (primary) this.addEndpoint(`${name}/endpoints/primary`);
     return { uid };
   }
 
-  /** Its endpoints go with it. */
+  /** One that is there; whoever is given it may change it. */
+  branch(name: string): BranchRecord {
+    const branch = this.#branches.get(name);
+    if (!branch || branch.state === 'DELETED') throw this.notFound(name);
+    return branch;
+  }
+
+  branches(): BranchRecord[] {
+    return [...this.#branches.values()].filter(
+      ({ state }) => state !== 'DELETED',
+    );
+  }
+
+  branchesOf(project: string): BranchRecord[] {
+    return this.branches().filter(({ name }) => projectOf(name) === project);
+  }
+
+  childrenOf(parent: string): BranchRecord[] {
+    return this.branches().filter(({ source }) => source === parent);
+  }
+
+  defaultBranchOf(project: string): string {
+    const found = this.#projects.get(project);
+    if (!found) throw this.notFound(project);
+    return found.defaultBranch;
+  }
+
+  /** It can be brought back, but for its endpoints. */
+  deleteBranch(name: string, at: number): void {
+    Object.assign(this.branch(name), { state: 'DELETED', deletedAt: at });
+    this.#removeEndpointsOf(name);
+  }
+
+  undeleteBranch(name: string): BranchRecord {
+    const branch = this.#branches.get(name);
+    if (branch?.state !== 'DELETED') throw this.notFound(name);
+    branch.state = 'READY';
+    branch.deletedAt = undefined;
+    branch.expiresAt = undefined;
+    return branch;
+  }
+
+  /** For good; its endpoints go with it. */
   removeBranch(name: string): void {
     if (!this.#branches.delete(name)) throw this.notFound(name);
+    this.#removeEndpointsOf(name);
+  }
+
+  #removeEndpointsOf(branch: string): void {
     for (const endpoint of this.#endpoints.keys())
-      if (endpoint.startsWith(`${name}/`)) this.#endpoints.delete(endpoint);
+      if (endpoint.startsWith(`${branch}/`)) this.#endpoints.delete(endpoint);
   }
 
   setDefaultBranch(name: string): void {
@@ -115,12 +173,12 @@ export class Catalog {
   /** A project, branch or endpoint as the API shows it. */
   read(name: string): object {
     const project = this.#projects.get(name);
-    if (project) return projectResource(name, project);
+    if (project) return projectResource(name, project, this.historyRetentionMs);
 
     const branch = this.#branches.get(name);
     if (branch) {
       const { defaultBranch } = this.#projects.get(projectOf(name))!;
-      return branchResource(name, branch.uid, defaultBranch === name);
+      return branchResource(branch, defaultBranch === name);
     }
 
     const endpoint = this.#endpoints.get(name);
@@ -129,14 +187,18 @@ export class Catalog {
     return endpointResource(name, uid, settings, this.#defaults());
   }
 
-  /** All entries of a collection such as `projects/backstage/branches`. */
-  list(collection: string): object[] {
+  /**
+   * All entries of a collection such as `projects/backstage/branches`; those
+   * that are deleted only when they are asked for.
+   */
+  list(collection: string, showDeleted = false): object[] {
     const parent = posix.dirname(collection);
     if (collection !== 'projects' && !this.#has(parent))
       throw this.notFound(parent);
     return [this.#projects, this.#branches, this.#endpoints]
       .flatMap(resources => [...resources.keys()])
       .filter(name => posix.dirname(name) === collection)
+      .filter(name => showDeleted || !this.#isDeleted(name))
       .map(name => this.read(name));
   }
 
@@ -145,12 +207,18 @@ export class Catalog {
     const [, project, , branch] = name.split('/');
     if (!this.#projects.has(`projects/${project}`))
       return new ApiError(404, 'project id not found');
-    if (!this.#branches.has(`projects/${project}/branches/${branch}`))
+    const branchName = `projects/${project}/branches/${branch}`;
+    if (!this.#branches.has(branchName) || this.#isDeleted(branchName))
       return new ApiError(404, 'branch id not found');
     return new ApiError(404, 'endpoint id not found');
   }
 
+  #isDeleted(name: string): boolean {
+    return this.#branches.get(name)?.state === 'DELETED';
+  }
+
   #has(name: string): boolean {
+    if (this.#isDeleted(name)) return false;
     return [this.#projects, this.#branches, this.#endpoints].some(resources =>
       resources.has(name),
     );
@@ -165,5 +233,13 @@ export class Catalog {
     if (kind !== 'project' && !this.#has(parent)) throw this.notFound(parent);
   }
 }
+
+const rootBranch = (name: string, uid: string): BranchRecord => ({
+  name,
+  uid,
+  createdAt: CREATED_AT,
+  state: 'READY',
+  isProtected: false,
+});
 
 const projectOf = (name: string) => name.split('/').slice(0, 2).join('/');

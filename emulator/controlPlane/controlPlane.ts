@@ -11,10 +11,12 @@ import type { IdentityProvider } from '../identityProvider';
 import { listenOnLoopback, type LoopbackListener } from '../loopback';
 import type { ServerClock } from '../serverClock';
 import { CallLog, parseBody, type Call } from './callLog';
+import { BranchChanges, type BranchStorage } from './branchChanges';
 import type { Catalog } from './catalog';
 import { applyFault, FaultScript, type Fault, type Outcome } from './faults';
 import { Federation } from './federation';
 import type { Instance } from './instances';
+import { Operations } from './operations';
 import type { Platform } from './platform';
 import { usualReply } from './replies';
 import type { Route } from './routes';
@@ -31,6 +33,7 @@ export interface ControlPlaneOptions {
   workspace: Workspace;
   authority: CredentialAuthority;
   catalog: Catalog;
+  storage: BranchStorage;
   instance: Instance;
   identityProvider: IdentityProvider;
 }
@@ -46,6 +49,9 @@ export class ControlPlane implements Platform {
   readonly authority: CredentialAuthority;
   /** Projects, branches and endpoints. */
   readonly catalog: Catalog;
+  readonly operations = new Operations();
+  /** What may be done to branches, and its limits. */
+  readonly branchChanges: BranchChanges;
   readonly instance: Instance;
   readonly identityProvider: IdentityProvider;
   readonly federation: Federation;
@@ -71,6 +77,12 @@ export class ControlPlane implements Platform {
     this.workspace = options.workspace;
     this.authority = options.authority;
     this.catalog = options.catalog;
+    this.branchChanges = new BranchChanges(
+      options.clock,
+      options.catalog,
+      this.operations,
+      options.storage,
+    );
     this.instance = options.instance;
     this.identityProvider = options.identityProvider;
     this.federation = new Federation(options.identityProvider);
@@ -164,6 +176,7 @@ export class ControlPlane implements Platform {
     const closed = this.#listener.close();
     for (const server of this.#servers) server.closeAllConnections();
     await closed;
+    await this.operations.settled();
   }
 
   #createServer(): Server {

@@ -2,9 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { CredentialAuthority } from '../credentialAuthority';
 import type { IdentityProvider } from '../identityProvider';
 import { ApiError } from './apiError';
+import type { BranchChanges } from './branchChanges';
 import type { Catalog } from './catalog';
 import type { Federation } from './federation';
 import type { Instance } from './instances';
+import type { Operations } from './operations';
 import type { Workspace } from './workspace';
 
 export interface ApiRequest {
@@ -26,6 +28,8 @@ export interface Platform {
   workspace: Workspace;
   authority: CredentialAuthority;
   catalog: Catalog;
+  branchChanges: BranchChanges;
+  operations: Operations;
   instance: Instance;
   identityProvider: IdentityProvider;
   federation: Federation;

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { GITHUB_SUBJECT } from '../identityProvider';
 import { ApiError, OAuthError } from './apiError';
 import { credential, instanceCredential } from './credentials';
@@ -47,26 +48,77 @@ async function bodyOf(
       return credential(request, platform);
     case 'instanceCredentials':
       return instanceCredential(request, platform);
+    case 'createBranch':
+    case 'updateBranch':
+    case 'deleteBranch':
+    case 'undeleteBranch':
+    case 'createEndpoint':
+      checkMayManage(callerOf(request, platform), platform);
+      await platform.branchChanges.expire();
+      return change(route, request, platform);
     default:
       callerOf(request, platform);
+      await platform.branchChanges.expire();
       return resource(route, request, platform);
+  }
+}
+
+function checkMayManage(userName: string, { workspace }: Platform): void {
+  if (workspace.mayManage(userName)) return;
+  throw new ApiError(403, 'User does not have CAN MANAGE on the project');
+}
+
+function change(
+  route: Route,
+  { path, query, body }: ApiRequest,
+  { branchChanges }: Platform,
+): object {
+  const name = resourceName(path);
+  const spec = (body.spec ?? {}) as Record<string, string>;
+  switch (route) {
+    case 'createBranch':
+      return branchChanges.create(
+        posix.dirname(name),
+        query.get('branch_id'),
+        spec,
+      );
+    case 'updateBranch':
+      return branchChanges.update(name, query.get('update_mask'), spec);
+    case 'undeleteBranch':
+      return branchChanges.undelete(posix.dirname(name));
+    case 'createEndpoint':
+      return branchChanges.addEndpoint(
+        posix.dirname(name),
+        query.get('endpoint_id'),
+        spec,
+      );
+    default:
+      return branchChanges.remove(name, query.get('purge') === 'true');
   }
 }
 
 function resource(
   route: Route,
   { path, query }: ApiRequest,
-  { catalog, instance }: Platform,
+  { catalog, instance, operations }: Platform,
 ): object {
   switch (route) {
+    case 'operation':
+      return operations.read(resourceName(path));
     case 'instance':
       return instance.read(path);
     case 'projects':
     case 'branches':
     case 'endpoints': {
-      const entries = catalog.list(resourceName(path));
+      const entries = catalog.list(
+        resourceName(path),
+        query.get('show_deleted') === 'true',
+      );
       return page(entries, route, query, catalog.pageSize);
     }
+    case 'branch':
+      catalog.branch(resourceName(path));
+      return catalog.read(resourceName(path));
     default:
       return catalog.read(resourceName(path));
   }

@@ -2,6 +2,27 @@ import { posix } from 'node:path';
 
 const CREATED = '2026-03-12T09:00:00Z';
 
+/** When all that was there from the start was made. */
+export const CREATED_AT = Date.parse(CREATED);
+
+const PURGED_AFTER_MS = 7 * 86_400_000;
+
+export interface BranchRecord {
+  readonly name: string;
+  readonly uid: string;
+  readonly createdAt: number;
+  state: 'INIT' | 'READY' | 'ARCHIVED' | 'DELETED';
+  isProtected: boolean;
+  /** Absent for a root. */
+  source?: string;
+  sourceTime?: Date;
+  sourceLsn?: string;
+  expiresAt?: number;
+  deletedAt?: number;
+  /** Where its endpoints listen; absent where the gateway's first host leads. */
+  host?: string;
+}
+
 export type EndpointState = 'INIT' | 'ACTIVE' | 'IDLE' | 'DEGRADED';
 
 export interface EndpointSettings {
@@ -16,11 +37,14 @@ export interface EndpointSettings {
   /** Where its pooler listens, which takes no OAuth logins. */
   pooledHost?: string;
   readOnlyHost?: string;
+  minCu?: number;
+  maxCu?: number;
 }
 
 export const projectResource = (
   name: string,
   { uid, defaultBranch }: { uid: string; defaultBranch: string },
+  historyRetentionMs: number,
 ) => ({
   name,
   uid,
@@ -30,27 +54,38 @@ export const projectResource = (
     display_name: 'Backstage',
     pg_version: 18,
     default_branch: defaultBranch,
-    history_retention_duration: '604800s',
+    history_retention_duration: `${historyRetentionMs / 1000}s`,
     enable_pg_native_login: false,
   },
 });
 
-export const branchResource = (
-  name: string,
-  uid: string,
-  isDefault: boolean,
-) => ({
-  name,
-  uid,
-  parent: parentOf(name),
-  create_time: CREATED,
+export const branchResource = (branch: BranchRecord, isDefault: boolean) => ({
+  name: branch.name,
+  uid: branch.uid,
+  parent: parentOf(branch.name),
+  create_time: timestamp(branch.createdAt),
   status: {
-    branch_id: posix.basename(name),
-    current_state: 'READY',
+    branch_id: posix.basename(branch.name),
+    current_state: branch.state,
     default: isDefault,
-    is_protected: false,
+    is_protected: branch.isProtected,
+    logical_size_bytes: 66_060_288,
+    ...(branch.source && { source_branch: branch.source }),
+    ...(branch.sourceTime && {
+      source_branch_time: branch.sourceTime.toISOString(),
+    }),
+    ...(branch.sourceLsn && { source_branch_lsn: branch.sourceLsn }),
+    ...(branch.expiresAt !== undefined && {
+      expire_time: timestamp(branch.expiresAt),
+    }),
+    ...(branch.deletedAt !== undefined && {
+      delete_time: timestamp(branch.deletedAt),
+      purge_time: timestamp(branch.deletedAt + PURGED_AFTER_MS),
+    }),
   },
 });
+
+const timestamp = (at: number) => new Date(at).toISOString();
 
 export function endpointResource(
   name: string,
@@ -61,6 +96,7 @@ export function endpointResource(
   const { type = 'READ_WRITE', disabled = false } = settings;
   const { host = defaults.host, pooledHost, readOnlyHost } = settings;
   const { state = disabled ? 'IDLE' : defaults.state } = settings;
+  const { minCu = 1, maxCu = 1 } = settings;
   return {
     name,
     uid,
@@ -71,8 +107,8 @@ export function endpointResource(
       endpoint_type: `ENDPOINT_TYPE_${type}`,
       current_state: state,
       disabled,
-      autoscaling_limit_min_cu: 1,
-      autoscaling_limit_max_cu: 1,
+      autoscaling_limit_min_cu: minCu,
+      autoscaling_limit_max_cu: maxCu,
       suspend_timeout_duration: '86400s',
       ...(host !== null && {
         hosts: {

@@ -8,6 +8,12 @@ export type Route =
   | 'branch'
   | 'endpoints'
   | 'endpoint'
+  | 'createBranch'
+  | 'updateBranch'
+  | 'deleteBranch'
+  | 'undeleteBranch'
+  | 'createEndpoint'
+  | 'operation'
   | 'me'
   /** Of Lakebase Provisioned. */
   | 'instance'
@@ -28,6 +34,12 @@ const PATTERNS: [Route, method: string, path: RegExp][] = [
   ['branch', 'GET', resource('projects/*/branches/*')],
   ['endpoints', 'GET', resource('projects/*/branches/*/endpoints')],
   ['endpoint', 'GET', resource('projects/*/branches/*/endpoints/*')],
+  ['createBranch', 'POST', resource('projects/*/branches')],
+  ['updateBranch', 'PATCH', resource('projects/*/branches/*')],
+  ['deleteBranch', 'DELETE', resource('projects/*/branches/*')],
+  ['undeleteBranch', 'POST', resource('projects/*/branches/*/undelete')],
+  ['createEndpoint', 'POST', resource('projects/*/branches/*/endpoints')],
+  ['operation', 'GET', new RegExp(`^${API}/.+/operations/[^/]+$`)],
   ['instance', 'GET', /^\/api\/2\.0\/database\/instances\/[^/]+$/],
   ['instanceCredentials', 'POST', /^\/api\/2\.0\/database\/credentials$/],
   ['githubIdToken', 'GET', /^\/github\/idtoken$/],

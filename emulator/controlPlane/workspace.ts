@@ -18,6 +18,8 @@ export interface User {
 export class Workspace {
   readonly #clock: ServerClock;
   readonly #identities = new Set<string>();
+  /** Who may use projects, and not change their branches. */
+  readonly #mereUsers = new Set<string>();
   readonly #secrets = new Map<string, string>();
   readonly #tokens = new Map<string, { userName: string; expiresAt: number }>();
 
@@ -36,6 +38,17 @@ export class Workspace {
   addUser(email: string): User {
     this.#identities.add(email);
     return { userName: email };
+  }
+
+  /** What it has on all projects; CAN MANAGE unless told otherwise. */
+  setPermission(userName: string, level: 'CAN_USE' | 'CAN_MANAGE'): void {
+    this.checkIdentity(userName);
+    if (level === 'CAN_USE') this.#mereUsers.add(userName);
+    else this.#mereUsers.delete(userName);
+  }
+
+  mayManage(userName: string): boolean {
+    return !this.#mereUsers.has(userName);
   }
 
   hasSecret(clientId: string, clientSecret: string): boolean {

@@ -11,8 +11,14 @@ export interface SuspendOptions {
 
 /** The machine behind the endpoint: awake, or suspended until somebody connects. */
 export class Compute {
+  readonly #start: () => Promise<unknown>;
   #suspension?: SuspendOptions;
   #wake?: Promise<void>;
+
+  /** @param start - what else its wake takes, such as the start of a server. */
+  constructor(start: () => Promise<unknown> = () => Promise.resolve()) {
+    this.#start = start;
+  }
 
   get awake(): boolean {
     return !this.#suspension;
@@ -32,7 +38,10 @@ export class Compute {
   wake(): Promise<void> {
     const suspension = this.#suspension;
     if (!suspension) return Promise.resolve();
-    this.#wake ??= delay(suspension.wakeDelayMs).then(() => {
+    this.#wake ??= Promise.all([
+      delay(suspension.wakeDelayMs),
+      this.#start(),
+    ]).then(() => {
       // It may have been suspended again in the meantime.
       if (this.#suspension === suspension) this.#suspension = undefined;
     });

@@ -4,19 +4,17 @@ import type { Branch } from '../branch';
 import type { TlsMode } from '../certificates';
 import type { CredentialAuthority } from '../credentialAuthority';
 import { listenOnLoopback, type LoopbackListener } from '../loopback';
+import type { Backend } from './backend';
 import { Compute, type SuspendOptions } from './compute';
 import { REFUSALS, type RefusalKind } from './refusals';
 import type { Login, RefusedLogin } from './logins';
-import {
-  type DirectTlsMode,
-  Session,
-  type SessionHost,
-  type SessionOptionsMode,
-} from './session';
+import { Session, type SessionHost, type SessionOptionsMode } from './session';
+import type { DirectTlsMode } from './transport';
 import { errorResponse } from './wire';
 
 export interface GatewayOptions {
   authority: CredentialAuthority;
+  /** What is behind the gateway's first host. */
   branch: Branch;
   /** Whether what is behind this host takes no connections. */
   isDisabled: (host: string) => boolean;
@@ -77,10 +75,12 @@ export class Gateway
   variant: Partial<Record<RefusalKind, number>> = {};
 
   readonly authority: CredentialAuthority;
-  readonly branch: Branch;
   readonly isDisabled: (host: string) => boolean;
 
   readonly #sessions = new Set<Session>();
+  readonly #branch: Branch;
+  readonly #others = new Map<string, Backend>();
+  #hosts = 0;
   #scripted: ScriptedRefusal[] = [];
   #stall?: { ended: Promise<void>; end: () => void };
   #listener!: LoopbackListener;
@@ -96,7 +96,7 @@ export class Gateway
   private constructor(options: GatewayOptions) {
     super();
     this.authority = options.authority;
-    this.branch = options.branch;
+    this.#branch = options.branch;
     this.isDisabled = options.isDisabled;
   }
 
@@ -107,6 +107,27 @@ export class Gateway
   /** Sockets of clients, whether logged in or not yet. */
   get openConnections(): number {
     return this.#sessions.size;
+  }
+
+  /**
+   * Gives a branch a host of its own. Of all names that lead here, without a
+   * DNS server, only the case of their letters differs: names are compared
+   * without regard to it, but a client sends its own.
+   */
+  addHost(backend: Backend): string {
+    this.#hosts += 1;
+    const host = [...this.host]
+      .map((letter, index) =>
+        (this.#hosts >> index) % 2 ? letter.toUpperCase() : letter,
+      )
+      .join('');
+    if (host === this.otherHost) throw new Error('There is no host left');
+    this.#others.set(host, backend);
+    return host;
+  }
+
+  removeHost(host: string): void {
+    this.#others.delete(host);
   }
 
   /** Resolves when no client is connected. */
@@ -151,20 +172,29 @@ export class Gateway
 
   /**
    * Ends every open connection: as the server does when it is shut down
-   * (`terminate`), with a TCP reset, or by closing without a word.
+   * (`terminate`), with a TCP reset, or by closing without a word. Those to
+   * `host` only, if it is given.
    */
   async dropConnections(
     mode: 'terminate' | 'reset' | 'close' = 'terminate',
+    host?: string,
   ): Promise<void> {
-    await Promise.all(
-      [...this.#sessions].map(session => this.#drop(session, mode)),
+    const meant = [...this.#sessions].filter(
+      ({ serverName }) => host === undefined || serverName === host,
     );
+    await Promise.all(meant.map(session => this.#drop(session, mode)));
   }
 
   async stop(): Promise<void> {
     const closed = this.#listener.close();
     await this.dropConnections('close');
     await closed;
+  }
+
+  /** @internal */
+  backendAt(serverName: string | undefined): Backend {
+    const other = serverName && this.#others.get(serverName);
+    return other || { branch: this.#branch, compute: this.compute };
   }
 
   /** @internal */
@@ -235,7 +265,7 @@ export class Gateway
     const { processId } = session;
     if (mode !== 'terminate') session.cut(mode);
     else if (!processId) session.shutDown();
-    if (processId) await this.branch.terminate(processId);
+    if (processId) await session.backend.branch.terminate(processId);
     const patience = setTimeout(() => session.cut('close'), PATIENCE_MS);
     await closed;
     clearTimeout(patience);

@@ -1,20 +1,17 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { TLSSocket, type TLSSocketOptions } from 'node:tls';
-import { secureContext, type TlsMode } from '../certificates';
 import { delay } from '../delay';
-import type { Branch } from '../branch';
 import type { CredentialAuthority } from '../credentialAuthority';
-import type { Compute } from './compute';
+import type { Backend } from './backend';
 import type { Login, RefusedLogin } from './logins';
+import { Refusal } from './refusal';
 import type { RefusalKind } from './refusals';
+import { Transport, type TransportHost } from './transport';
 import { openUpstream, UpstreamRefusal, type Upstream } from './upstream';
 import {
   authenticationCleartextPassword,
   ConnectionLost,
-  peekByte,
   readPassword,
-  readStartupPacket,
   REQUEST,
   splitMessages,
   startupParameters,
@@ -22,13 +19,6 @@ import {
   withoutOptions,
   type StartupPacket,
 } from './wire';
-
-/**
- * What a client meets that begins TLS at once: it is taken, with the name of
- * the protocol or without it, or it is not, in all ways that are known.
- */
-export type DirectTlsMode =
-  'taken' | 'withoutAlpn' | 'closed' | 'reset' | 'silent' | 'answered';
 
 /**
  * What becomes of the `options` of a client's startup packet: they hold, and
@@ -44,36 +34,16 @@ export type SessionOptionsMode =
   | 'reset'
   | 'silent';
 
-/** What both sides call what they speak within TLS, as it goes over the wire. */
-const POSTGRES_PROTOCOL = Buffer.from('\x0apostgresql');
-
-/** How TLS begins. */
-const TLS_HANDSHAKE = 0x16;
-
-/** Thrown where a login ends; the client is told by the one who catches it. */
-class Refusal extends Error {
-  readonly kind: RefusalKind;
-  readonly variant?: number;
-
-  constructor(kind: RefusalKind, variant?: number) {
-    super(kind);
-    this.kind = kind;
-    this.variant = variant;
-  }
-}
-
 /** What a session needs of the endpoint that it is at. */
-export interface SessionHost {
+export interface SessionHost extends TransportHost {
   readonly authority: CredentialAuthority;
-  readonly branch: Branch;
-  readonly compute: Compute;
   readonly isDisabled: (host: string) => boolean;
   readonly serverNames: string[];
-  readonly tls: TlsMode;
-  readonly directTls: DirectTlsMode;
   readonly sessionOptions: SessionOptionsMode;
   readonly requireSni: boolean;
   readonly loginLatencyMs: number;
+  /** What is behind the host that a client names, or behind the first one. */
+  backendAt(serverName: string | undefined): Backend;
   /** Resolves when the endpoint is awake. */
   reachable(): Promise<void>;
   /** Whether there is a connection left for it. */
@@ -88,8 +58,8 @@ export interface SessionHost {
   ): Buffer;
   refused(kind: RefusedLogin['kind'], code: string, user: string): void;
   loggedIn(login: Login): void;
-  emit(event: 'attempt', attempt: { user: string }): boolean;
   emit(event: 'directTls'): boolean;
+  emit(event: 'attempt', attempt: { user: string }): boolean;
   emit(event: 'sessionOptions', options: string): boolean;
   emit(event: 'statement', sql: string): boolean;
   listenerCount(event: 'statement'): number;
@@ -103,28 +73,42 @@ export class Session {
   user = '';
   database = '';
   readonly #gateway: SessionHost;
-  #serverName?: string;
-  #socket: Socket;
+  readonly #transport: Transport;
   #upstream?: Upstream;
 
   constructor(raw: Socket, gateway: SessionHost) {
     this.raw = raw;
-    this.#socket = raw;
+    this.#transport = new Transport(raw, gateway);
     this.#gateway = gateway;
     // Resets are part of the game; 'close' follows.
     raw.on('error', () => {});
     raw.on('close', () => this.#upstream?.socket.destroy());
   }
 
+  /** What the client called the gateway, as far as it told. */
+  get serverName(): string | undefined {
+    return this.#transport.serverName;
+  }
+
+  /** Where it leads, as far as the client has said. */
+  get backend(): Backend {
+    return this.#gateway.backendAt(this.#transport.serverName);
+  }
+
   get processId(): number | undefined {
     return this.#upstream?.processId;
+  }
+
+  get #socket(): Socket {
+    return this.#transport.socket;
   }
 
   async serve(): Promise<void> {
     try {
       await this.#gateway.reachable();
-      const startup = await this.#negotiate();
-      if (startup) await this.#login(startup);
+      const packet = await this.#transport.startup();
+      if (packet.code === REQUEST.cancel) await this.#forwardCancel(packet);
+      else await this.#login(packet);
     } catch (error) {
       if (error instanceof Refusal) this.#refuse(error);
       else if (error instanceof UpstreamRefusal) {
@@ -148,76 +132,8 @@ export class Session {
     else this.raw.destroy();
   }
 
-  /** Up to the startup packet; without one, this was a cancel request. */
-  async #negotiate(): Promise<StartupPacket | undefined> {
-    if ((await peekByte(this.raw)) === TLS_HANDSHAKE) {
-      await this.#answerDirectTls();
-    }
-    for (;;) {
-      const packet = await readStartupPacket(this.#socket);
-      switch (packet.code) {
-        case REQUEST.ssl:
-          await this.#answerSslRequest();
-          break;
-        case REQUEST.gss:
-          this.#socket.write('N');
-          break;
-        case REQUEST.cancel:
-          this.#forwardCancel(packet);
-          return undefined;
-        default:
-          return packet;
-      }
-    }
-  }
-
-  async #answerDirectTls(): Promise<void> {
-    const { directTls, tls } = this.#gateway;
-    this.#gateway.emit('directTls');
-    switch (tls === 'off' ? 'closed' : directTls) {
-      case 'taken':
-      case 'withoutAlpn':
-        return this.#beginTls(tls, directTls === 'taken');
-      case 'silent':
-        // It would not notice the end of what it does not read.
-        await once(this.raw.resume(), 'close');
-        break;
-      case 'reset':
-        this.raw.resetAndDestroy();
-        break;
-      case 'answered':
-        this.#end(this.#gateway.refusal('plaintext', undefined, this));
-        break;
-      case 'closed':
-    }
-    throw new ConnectionLost();
-  }
-
-  async #answerSslRequest(): Promise<void> {
-    const mode = this.#gateway.tls;
-    if (mode === 'off') {
-      this.raw.write('N');
-      return;
-    }
-    const context = await secureContext(mode);
-    this.raw.write('S');
-    this.#wrap({ secureContext: context });
-  }
-
-  async #beginTls(mode: TlsMode, named: boolean): Promise<void> {
-    this.#wrap({
-      secureContext: await secureContext(mode),
-      ...(named && { ALPNProtocols: POSTGRES_PROTOCOL }),
-    });
-  }
-
-  #wrap(options: TLSSocketOptions): void {
-    this.#socket = new TLSSocket(this.raw, { ...options, isServer: true });
-    this.#socket.on('error', () => this.raw.destroy());
-  }
-
-  #forwardCancel({ bytes }: StartupPacket): void {
-    const { host, port } = this.#gateway.branch.server;
+  async #forwardCancel({ bytes }: StartupPacket): Promise<void> {
+    const { host, port } = await this.backend.branch.server();
     const upstream = connect(port, host);
     upstream.on('error', () => {});
     // The server closes once the signal is out; only then may the client go on.
@@ -255,13 +171,10 @@ export class Session {
   }
 
   #checkTransport(): void {
-    if (!(this.#socket instanceof TLSSocket)) throw new Refusal('plaintext');
-    // The types know servername on the client's side only.
-    const { servername } = this.#socket as { servername?: string | false };
-    if (this.#gateway.requireSni && !servername) throw new Refusal('noSni');
-    if (!servername) return;
-    this.#gateway.serverNames.push(servername);
-    this.#serverName = servername;
+    const { isSecure, serverName } = this.#transport;
+    if (!isSecure) throw new Refusal('plaintext');
+    if (serverName) this.#gateway.serverNames.push(serverName);
+    else if (this.#gateway.requireSni) throw new Refusal('noSni');
   }
 
   async #answerOptions(options: string): Promise<void> {
@@ -290,11 +203,14 @@ export class Session {
       await this.#gateway.authority.check(password);
     if (problem) throw new Refusal(problem);
     if (subject !== this.user) throw new Refusal('wrongIdentity');
-    if (this.#serverName && this.#gateway.isDisabled(this.#serverName))
+    if (
+      this.#transport.serverName &&
+      this.#gateway.isDisabled(this.#transport.serverName)
+    )
       throw new Refusal('externalAuthorization');
 
     await this.#awaitCompute();
-    const role = await this.#gateway.branch.role(this.user);
+    const role = await this.backend.branch.role(this.user);
     if (role === 'missing') throw new Refusal('missingRole');
     // A role without an identity behind it has no OAuth login.
     if (role === 'plain') throw new Refusal('wrongIdentity');
@@ -306,7 +222,7 @@ export class Session {
   }
 
   async #awaitCompute(): Promise<void> {
-    const { compute } = this.#gateway;
+    const { compute } = this.backend;
     const startingUp = compute.meanwhile === 'startingUp';
     const awake = compute.wake();
     if (startingUp) throw new Refusal('startingUp');
@@ -314,14 +230,15 @@ export class Session {
   }
 
   async #openUpstream(startup: StartupPacket): Promise<Upstream> {
-    const { server, rolePassword } = this.#gateway.branch;
+    const { branch } = this.backend;
     const { sessionOptions } = this.#gateway;
     try {
+      const { host, port } = await branch.server();
       return await openUpstream({
-        host: server.host,
-        port: server.port,
+        host,
+        port,
         user: this.user,
-        password: rolePassword,
+        password: branch.rolePassword,
         database: this.database,
         startupPacket:
           sessionOptions === 'ignored'

