@@ -5,9 +5,17 @@ const ROOMS = {
   config: ['databricks'],
   connections: ['config', 'time'],
   migrations: ['connections', 'time'],
+  branches: ['connections', 'config', 'databricks', 'time'],
   startupNotices: ['config', 'connections', 'time'],
   localProxy: ['config', 'connections', 'time'],
-  cli: ['config', 'connections', 'databricks', 'startupNotices', 'time'],
+  cli: [
+    'branches',
+    'config',
+    'connections',
+    'databricks',
+    'startupNotices',
+    'time',
+  ],
 };
 
 /** Beside the rooms, and open to all of them. */

@@ -4,11 +4,16 @@ export interface ResourceRequest<T> {
   /** As it reads after "Databricks refused to". */
   action: string;
   path: string;
+  /** Default: it only reads. */
+  method?: 'POST' | 'PATCH' | 'DELETE';
+  body?: object;
+  /** Which refusals to expect. Default: those of a look-up. */
+  surface?: 'api' | 'branches';
   schema: z.ZodType<T>;
   signal?: AbortSignal;
 }
 
-/** Reads a resource of the workspace. */
+/** Reads a resource of the workspace, or changes it. */
 export type GetResource = <T>(request: ResourceRequest<T>) => Promise<T>;
 
 /** Where a database listens. */

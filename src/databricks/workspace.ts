@@ -52,10 +52,10 @@ const selfReply = z.object({ userName: shownName });
 interface ApiCall {
   action: string;
   path: string;
-  method?: 'POST';
+  method?: 'POST' | 'PATCH' | 'DELETE';
   body?: string;
   signal?: AbortSignal;
-  surface?: 'self' | 'api';
+  surface?: 'self' | 'api' | 'branches';
 }
 
 /**
@@ -74,7 +74,7 @@ export class Workspace {
     this.#options = options;
     const { settings, clock } = options;
     const { kind, value, source } = settings.endpoint;
-    const get: GetResource = request => this.#get(request);
+    const get: GetResource = request => this.request(request);
     this.#endpoint =
       kind === 'instance'
         ? new ProvisionedInstance({ name: value, source, get })
@@ -165,8 +165,16 @@ export class Workspace {
     return this.#userName;
   }
 
-  async #get<T>({ schema, ...call }: ResourceRequest<T>): Promise<T> {
-    const { reply } = await this.#call(call);
+  /**
+   * Reads or changes a resource of the API, in one attempt.
+   *
+   * @throws LakebaseError
+   */
+  async request<T>({ schema, body, ...call }: ResourceRequest<T>): Promise<T> {
+    const { reply } = await this.#call({
+      ...call,
+      ...(body && { body: JSON.stringify(body) }),
+    });
     const host = this.#options.settings.workspaceHost.value;
     return readReply(schema, reply, host, call.action);
   }

@@ -9,7 +9,7 @@ export interface WorkspaceRequest {
   /** Origin of the server, as `https://host[:port]`. */
   host: string;
   path: string;
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   headers?: Record<string, string>;
   body?: string;
   subject: RequestSubject;

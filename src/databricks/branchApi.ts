@@ -1,0 +1,359 @@
+import { posix } from 'node:path';
+import { z } from 'zod';
+import { LakebaseError } from '../errors';
+import type { Clock } from '../time/clock';
+import { retry } from '../time/retry';
+import type { GetResource, ResourceRequest } from './endpoint';
+import { hostName, shownName } from './workspaceReply';
+
+const API = '/api/2.0/postgres';
+
+/** A project has 500 branches at most, in the platform's own words. */
+const MAX_PAGES = 50;
+
+/** The platform makes a branch in a second; polls grow apart up to this. */
+const FIRST_POLL_MS = 200;
+const LONGEST_POLL_MS = 5_000;
+
+const time = z.iso
+  .datetime({ offset: true })
+  .transform(text => new Date(text))
+  .optional()
+  .catch(undefined);
+
+const branchReply = z
+  .object({
+    name: shownName,
+    uid: shownName.optional(),
+    create_time: time,
+    status: z
+      .object({
+        current_state: shownName.optional(),
+        default: z.boolean().optional(),
+        is_protected: z.boolean().optional(),
+        source_branch: shownName.optional(),
+        source_branch_lsn: shownName.optional(),
+        source_branch_time: time,
+        expire_time: time,
+        delete_time: time,
+        purge_time: time,
+        logical_size_bytes: z.coerce.number().optional().catch(undefined),
+      })
+      .prefault({}),
+  })
+  .transform(({ name, uid, create_time, status }) => ({
+    name,
+    id: posix.basename(name),
+    uid,
+    createdAt: create_time,
+    state: status.current_state,
+    isDefault: status.default ?? false,
+    isProtected: status.is_protected ?? false,
+    source: status.source_branch,
+    sourceLsn: status.source_branch_lsn,
+    sourceTime: status.source_branch_time,
+    expiresAt: status.expire_time,
+    deletedAt: status.delete_time,
+    purgedAt: status.purge_time,
+    sizeBytes: status.logical_size_bytes,
+  }));
+
+/** A branch as the platform shows it. */
+export type BranchInfo = z.output<typeof branchReply>;
+
+const branchesReply = z.object({
+  branches: z.array(branchReply).default([]),
+  next_page_token: z.string().optional(),
+});
+
+const projectReply = z
+  .object({
+    uid: shownName.optional(),
+    status: z
+      .object({
+        default_branch: shownName.optional(),
+        history_retention_duration: z.string().optional(),
+      })
+      .prefault({}),
+  })
+  .transform(({ uid, status }) => ({
+    uid,
+    defaultBranch: status.default_branch,
+    retentionMs: durationMs(status.history_retention_duration),
+  }));
+
+export type ProjectInfo = z.output<typeof projectReply>;
+
+const endpointsReply = z.object({
+  endpoints: z
+    .array(
+      z.object({
+        name: shownName,
+        status: z
+          .object({
+            endpoint_type: z.string().optional(),
+            current_state: shownName.optional().catch(undefined),
+            hosts: z.object({ host: hostName.optional() }).prefault({}),
+          })
+          .prefault({}),
+      }),
+    )
+    .default([]),
+});
+
+const operationReply = z.object({
+  name: shownName,
+  done: z.boolean().default(false),
+  error: z
+    .object({ error_code: shownName.optional().catch(undefined) })
+    .optional(),
+});
+
+type Operation = z.output<typeof operationReply>;
+
+const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
+
+/** What a branch is made from, and how long it lives. */
+export interface BranchSpec {
+  /** `projects/…/branches/…` */
+  source: string;
+  at?: { time: Date } | { lsn: string };
+  ttlMs: number;
+}
+
+/** `"604800s"` */
+function durationMs(text: string | undefined): number | undefined {
+  const seconds = /^(\d+(?:\.\d+)?)s$/.exec(text ?? '')?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1_000;
+}
+
+/**
+ * The branches of one project. Each call is retried while what keeps it from
+ * succeeding may pass, until `signal` aborts.
+ */
+export class BranchApi {
+  readonly project: string;
+  readonly #request: GetResource;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+
+  constructor(
+    project: string,
+    request: GetResource,
+    clock: Clock,
+    signal: AbortSignal,
+  ) {
+    this.project = project;
+    this.#request = request;
+    this.#clock = clock;
+    this.#signal = signal;
+  }
+
+  nameOf(id: string): string {
+    return `${this.project}/branches/${id}`;
+  }
+
+  /** @throws LakebaseError */
+  readProject(): Promise<ProjectInfo> {
+    return this.#call({
+      action: 'look up the project',
+      path: this.project,
+      schema: projectReply,
+    });
+  }
+
+  /** @throws LakebaseError */
+  async list({ deleted = false } = {}): Promise<BranchInfo[]> {
+    const found: BranchInfo[] = [];
+    let page: string | undefined;
+    for (let pages = 0; pages === 0 || page; pages++) {
+      if (pages === MAX_PAGES) throw endless(this.project);
+      const query = new URLSearchParams({
+        ...(deleted && { show_deleted: 'true' }),
+        ...(page && { page_token: page }),
+      });
+      const { branches, next_page_token } = await this.#call({
+        action: 'list the branches of the project',
+        path: `${this.project}/branches${query.size > 0 ? `?${query}` : ''}`,
+        schema: branchesReply,
+      });
+      found.push(...branches);
+      page = next_page_token;
+    }
+    return found;
+  }
+
+  /**
+   * @returns undefined where there is none, or none any more.
+   * @throws LakebaseError
+   */
+  async find(name: string): Promise<BranchInfo | undefined> {
+    try {
+      const branch = await this.#call({
+        action: `look up ${name}`,
+        path: name,
+        schema: branchReply,
+      });
+      return branch.state === 'DELETED' ? undefined : branch;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes a branch, and waits until it is made.
+   *
+   * @throws LakebaseError `branch-exists` where its name is taken.
+   */
+  async create(id: string, spec: BranchSpec): Promise<BranchInfo> {
+    const name = this.nameOf(id);
+    const { source, at, ttlMs } = spec;
+    await this.#change(name, {
+      action: `make ${name}`,
+      method: 'POST',
+      path: `${this.project}/branches?branch_id=${encodeURIComponent(id)}`,
+      body: {
+        spec: {
+          source_branch: source,
+          ttl: `${Math.round(ttlMs / 1_000)}s`,
+          ...(at && 'time' in at && { source_branch_time: at.time }),
+          ...(at && 'lsn' in at && { source_branch_lsn: at.lsn }),
+        },
+      },
+    });
+    const made = await this.find(name);
+    if (made) return made;
+    throw new LakebaseError('operation-failed', {
+      problem: `${name} was made, and is not there any more`,
+      remedy: 'See backstage-lakebase branch list --deleted, and try again',
+    });
+  }
+
+  /**
+   * Deletes a branch, and waits until it is gone; one that is gone already is
+   * all right.
+   *
+   * @throws LakebaseError
+   */
+  async delete(name: string): Promise<void> {
+    try {
+      await this.#change(name, {
+        action: `delete ${name}`,
+        method: 'DELETE',
+        path: name,
+      });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  /**
+   * The read-write endpoint of a branch, once it has a host; made where the
+   * branch has none.
+   *
+   * @throws LakebaseError
+   */
+  async endpointOf(branch: string): Promise<{ name: string; host: string }> {
+    for (let poll = 0; ; poll++) {
+      const found = (await this.#endpoints(branch)).find(
+        ({ status }) => status.endpoint_type === READ_WRITE,
+      );
+      if (!found) await this.#createEndpoint(branch);
+      else if (found.status.hosts.host) {
+        return { name: found.name, host: found.status.hosts.host };
+      }
+      await this.#pause(poll);
+    }
+  }
+
+  /** Its endpoints and their states. */
+  async states(branch: string): Promise<string[]> {
+    return (await this.#endpoints(branch)).map(
+      ({ status }) => status.current_state ?? '',
+    );
+  }
+
+  async #endpoints(branch: string) {
+    const { endpoints } = await this.#call({
+      action: `list the endpoints of ${branch}`,
+      path: `${branch}/endpoints`,
+      schema: endpointsReply,
+    });
+    return endpoints;
+  }
+
+  async #createEndpoint(branch: string): Promise<void> {
+    try {
+      await this.#change(branch, {
+        action: `make the endpoint of ${branch}`,
+        method: 'POST',
+        path: `${branch}/endpoints?endpoint_id=primary`,
+        body: { spec: { endpoint_type: READ_WRITE } },
+      });
+    } catch (error) {
+      // The platform was faster.
+      if (!isCode(error, 'branch-exists')) throw error;
+    }
+  }
+
+  /** Begins a change, and waits for its end. */
+  async #change(
+    target: string,
+    request: Omit<ResourceRequest<Operation>, 'schema'>,
+  ): Promise<void> {
+    let operation = await this.#call({ ...request, schema: operationReply });
+    for (let poll = 0; !operation.done; poll++) {
+      await this.#pause(poll);
+      try {
+        operation = await this.#call({
+          action: `see whether it is done to ${request.action}`,
+          path: operation.name,
+          schema: operationReply,
+        });
+      } catch (error) {
+        // An operation may be forgotten, and its work be done.
+        if (!isMissing(error)) throw error;
+        const gone = (await this.find(target)) === undefined;
+        if (gone === (request.method === 'DELETE')) return;
+        throw error;
+      }
+    }
+    if (!operation.error) return;
+    const { error_code: code } = operation.error;
+    throw new LakebaseError('operation-failed', {
+      problem: `Databricks began to ${request.action}, and failed${code ? ` (${code})` : ''}`,
+      remedy: 'Try again; if that lasts, see the status page of Databricks',
+    });
+  }
+
+  #call<T>(request: ResourceRequest<T>): Promise<T> {
+    return retry(
+      () =>
+        this.#request({
+          ...request,
+          surface: 'branches',
+          path: `${API}/${request.path}`,
+          signal: this.#signal,
+        }),
+      { clock: this.#clock, signal: this.#signal },
+    );
+  }
+
+  #pause(poll: number): Promise<void> {
+    const longestMs = Math.min(LONGEST_POLL_MS, FIRST_POLL_MS * 2 ** poll);
+    const jitter = 1 - this.#clock.random() / 2;
+    return this.#clock.pause(longestMs * jitter, this.#signal);
+  }
+}
+
+const isCode = (error: unknown, code: string) =>
+  error instanceof LakebaseError && error.code === code;
+
+const isMissing = (error: unknown) => isCode(error, 'branch-missing');
+
+const endless = (project: string) =>
+  new LakebaseError('workspace-reply-invalid', {
+    problem: `The list of the branches of ${project} has no end`,
+    remedy: 'Check that no proxy answers in place of the workspace',
+  });
