@@ -140,6 +140,7 @@ export class BranchChanges {
     if (!branch.source) throw state('cannot delete root branch', MANAGED);
     if (this.#catalog.defaultBranchOf(project) === name)
       throw state('cannot delete default branch');
+    if (branch.state === 'INIT') throw state('branch is not ready');
     if (branch.isProtected) throw invalid('cannot delete protected branch');
     if (this.#catalog.childrenOf(name).length > 0)
       throw state('cannot delete branch with children');

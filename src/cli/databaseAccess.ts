@@ -240,7 +240,8 @@ export class DatabaseAccess {
   }
 }
 
-function checkIsOurs({ readWorkspace }: EndpointSettings): void {
+/** @throws ConfigurationError where the identity is code of the backend. */
+export function checkIsOurs({ readWorkspace }: EndpointSettings): void {
   const { method, identityKeys } = readWorkspace();
   if (method !== 'external') return;
   throw new ConfigurationError(

@@ -47,5 +47,5 @@ export async function doctor(
   );
   const failed = results.find(({ status }) => status === 'fail');
   if (!failed) return EXIT.ok;
-  return failed.check === CONFIGURATION ? EXIT.usage : EXIT.failed;
+  return failed.check === CONFIGURATION ? EXIT.usage : EXIT.finding;
 }

@@ -1,5 +1,6 @@
 import { type Config, ConfigReader } from '@backstage/config';
 import { ConfigSources } from '@backstage/config-loader';
+import type { JsonObject } from '@backstage/types';
 import { ConfigurationError } from '../errors';
 
 export interface LoadedConfig {
@@ -31,3 +32,10 @@ export async function loadConfig(names: string[] = []): Promise<LoadedConfig> {
     throw new ConfigurationError(firstLine);
   }
 }
+
+/** The same configuration with something on top, as one more file would be. */
+export const overlaid = (config: Config, data: JsonObject): Config =>
+  ConfigReader.fromConfigs([
+    { context: 'app-config', data: config.get() },
+    { context: 'overlay', data },
+  ]);

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, NotFoundError } from '@backstage/errors';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { formatExplanation } from '../errors';
+import { formatExplanation, LakebaseError } from '../errors';
+import { addBranchCommands } from './branch/program';
 import { doctor, DoctorOptions } from './doctor';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
@@ -12,10 +13,12 @@ import { token, TokenOptions } from './token';
 
 const EXIT_CODES = `
 Exit codes:
-  0  all is well, warnings of the doctor included
-  1  a check failed, or Databricks or Postgres refused
-  2  bad usage or configuration
-psql passes on its own, and is 127 where psql is not installed.`;
+  0    all is well, warnings included
+  1    a finding: a check failed, or a copy may hold secrets
+  2    bad usage or configuration
+  3    it could not be carried out: refused, out of quota, out of reach
+  127  psql is not installed; otherwise psql passes on its own
+  130  interrupted`;
 
 /** Runs the command that the arguments name, to its exit code. */
 export async function run(args: string[], terminal: Terminal): Promise<number> {
@@ -50,8 +53,8 @@ function createProgram(
       writeOut: text => terminal.out(text.trimEnd()),
       writeErr: text => terminal.error(text.trimEnd()),
     });
-  const command = (nameAndArguments: string) =>
-    program
+  const command = (nameAndArguments: string, parent = program) =>
+    parent
       .command(nameAndArguments)
       .option(
         '--config <file>',
@@ -96,6 +99,7 @@ function createProgram(
       async (plugin: string | undefined, { config }: { config?: string[] }) =>
         done(await psql({ plugin, config, args: forPsql }, terminal)),
     );
+  addBranchCommands(program, command, terminal, done);
   return program;
 }
 
@@ -117,5 +121,8 @@ function report(error: unknown, terminal: Terminal): number {
   const { statements = [], ...sentences } = explainFailure(error);
   terminal.error([formatExplanation(sentences), ...statements].join('\n'));
   if (error instanceof NotFoundError) return EXIT.notFound;
-  return error instanceof InputError ? EXIT.usage : EXIT.failed;
+  if (error instanceof InputError) return EXIT.usage;
+  const refused =
+    error instanceof LakebaseError && error.code === 'scrub-refused';
+  return refused ? EXIT.finding : EXIT.unable;
 }

@@ -10,6 +10,8 @@ export interface Terminal {
   colored: boolean;
   env: Record<string, string | undefined>;
   clock: Clock;
+  /** Stands for Ctrl-C, where there is no keyboard. */
+  interrupted?: AbortSignal;
 }
 
 interface Stream {

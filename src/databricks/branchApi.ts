@@ -1,10 +1,17 @@
-import { posix } from 'node:path';
-import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import type { Clock } from '../time/clock';
 import { retry } from '../time/retry';
+import {
+  type BranchInfo,
+  branchesReply,
+  branchReply,
+  endpointsReply,
+  type Operation,
+  operationReply,
+  type ProjectInfo,
+  projectReply,
+} from './branchReplies';
 import type { GetResource, ResourceRequest } from './endpoint';
-import { hostName, shownName } from './workspaceReply';
 
 const API = '/api/2.0/postgres';
 
@@ -15,102 +22,6 @@ const MAX_PAGES = 50;
 const FIRST_POLL_MS = 200;
 const LONGEST_POLL_MS = 5_000;
 
-const time = z.iso
-  .datetime({ offset: true })
-  .transform(text => new Date(text))
-  .optional()
-  .catch(undefined);
-
-const branchReply = z
-  .object({
-    name: shownName,
-    uid: shownName.optional(),
-    create_time: time,
-    status: z
-      .object({
-        current_state: shownName.optional(),
-        default: z.boolean().optional(),
-        is_protected: z.boolean().optional(),
-        source_branch: shownName.optional(),
-        source_branch_lsn: shownName.optional(),
-        source_branch_time: time,
-        expire_time: time,
-        delete_time: time,
-        purge_time: time,
-        logical_size_bytes: z.coerce.number().optional().catch(undefined),
-      })
-      .prefault({}),
-  })
-  .transform(({ name, uid, create_time, status }) => ({
-    name,
-    id: posix.basename(name),
-    uid,
-    createdAt: create_time,
-    state: status.current_state,
-    isDefault: status.default ?? false,
-    isProtected: status.is_protected ?? false,
-    source: status.source_branch,
-    sourceLsn: status.source_branch_lsn,
-    sourceTime: status.source_branch_time,
-    expiresAt: status.expire_time,
-    deletedAt: status.delete_time,
-    purgedAt: status.purge_time,
-    sizeBytes: status.logical_size_bytes,
-  }));
-
-/** A branch as the platform shows it. */
-export type BranchInfo = z.output<typeof branchReply>;
-
-const branchesReply = z.object({
-  branches: z.array(branchReply).default([]),
-  next_page_token: z.string().optional(),
-});
-
-const projectReply = z
-  .object({
-    uid: shownName.optional(),
-    status: z
-      .object({
-        default_branch: shownName.optional(),
-        history_retention_duration: z.string().optional(),
-      })
-      .prefault({}),
-  })
-  .transform(({ uid, status }) => ({
-    uid,
-    defaultBranch: status.default_branch,
-    retentionMs: durationMs(status.history_retention_duration),
-  }));
-
-export type ProjectInfo = z.output<typeof projectReply>;
-
-const endpointsReply = z.object({
-  endpoints: z
-    .array(
-      z.object({
-        name: shownName,
-        status: z
-          .object({
-            endpoint_type: z.string().optional(),
-            current_state: shownName.optional().catch(undefined),
-            hosts: z.object({ host: hostName.optional() }).prefault({}),
-          })
-          .prefault({}),
-      }),
-    )
-    .default([]),
-});
-
-const operationReply = z.object({
-  name: shownName,
-  done: z.boolean().default(false),
-  error: z
-    .object({ error_code: shownName.optional().catch(undefined) })
-    .optional(),
-});
-
-type Operation = z.output<typeof operationReply>;
-
 const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
 
 /** What a branch is made from, and how long it lives. */
@@ -119,12 +30,6 @@ export interface BranchSpec {
   source: string;
   at?: { time: Date } | { lsn: string };
   ttlMs: number;
-}
-
-/** `"604800s"` */
-function durationMs(text: string | undefined): number | undefined {
-  const seconds = /^(\d+(?:\.\d+)?)s$/.exec(text ?? '')?.[1];
-  return seconds === undefined ? undefined : Number(seconds) * 1_000;
 }
 
 /**
@@ -224,10 +129,22 @@ export class BranchApi {
     });
     const made = await this.find(name);
     if (made) return made;
-    throw new LakebaseError('operation-failed', {
-      problem: `${name} was made, and is not there any more`,
-      remedy: 'See backstage-lakebase branch list --deleted, and try again',
-    });
+    throw gone(name);
+  }
+
+  /**
+   * Waits for a branch that somebody else makes.
+   *
+   * @throws LakebaseError
+   */
+  async untilReady(branch: BranchInfo): Promise<BranchInfo> {
+    let current: BranchInfo | undefined = branch;
+    for (let poll = 0; current?.state === 'INIT'; poll++) {
+      await this.#pause(poll);
+      current = await this.find(branch.name);
+    }
+    if (current) return current;
+    throw gone(branch.name);
   }
 
   /**
@@ -351,6 +268,12 @@ const isCode = (error: unknown, code: string) =>
   error instanceof LakebaseError && error.code === code;
 
 const isMissing = (error: unknown) => isCode(error, 'branch-missing');
+
+const gone = (name: string) =>
+  new LakebaseError('operation-failed', {
+    problem: `${name} is not there any more`,
+    remedy: 'See backstage-lakebase branch list --deleted, and try again',
+  });
 
 const endless = (project: string) =>
   new LakebaseError('workspace-reply-invalid', {

@@ -1,0 +1,110 @@
+import type { JsonObject } from '@backstage/types';
+import { LAKEBASE_KEY } from '../../config/keys';
+import {
+  type EndpointSettings,
+  readConfig,
+  type Settings,
+} from '../../config/readConfig';
+import { BranchApi } from '../../databricks/branchApi';
+import type { BranchInfo } from '../../databricks/branchReplies';
+import { parseEndpointName } from '../../databricks/endpointName';
+import { Workspace } from '../../databricks/workspace';
+import { ConfigurationError, LakebaseError } from '../../errors';
+import { checkIsOurs, DatabaseAccess } from '../databaseAccess';
+import { loadConfig, overlaid } from '../loadConfig';
+import type { Terminal } from '../terminal';
+
+/** The project of the configured endpoint, and the branch that it is on. */
+export interface Project {
+  api: BranchApi;
+  /** `projects/…/branches/…` */
+  configured: string;
+  /** @throws LakebaseError where there is none. */
+  branch(idOrName: string): Promise<BranchInfo>;
+  /** What to put on top of the configuration to be on another endpoint. */
+  overlay(endpoint: string, host: string): JsonObject;
+  /** The databases of the portal there. */
+  access(endpoint: string, host: string): DatabaseAccess;
+  close(): void;
+}
+
+/** @throws ConfigurationError, LakebaseError */
+export async function openProject(
+  configFiles: string[] | undefined,
+  { env, clock }: Terminal,
+  signal: AbortSignal,
+): Promise<Project> {
+  const { config } = await loadConfig(configFiles);
+  const base = baseOf(readConfig(config, env));
+  const { value, source } = base.endpoint;
+  const name = parseEndpointName(value, source);
+  checkIsOurs(base);
+  const workspace = new Workspace({ settings: base, clock });
+  const api = new BranchApi(
+    `projects/${name.project}`,
+    request => workspace.request(request),
+    clock,
+    signal,
+  );
+  const overlay = (endpoint: string, host: string): JsonObject => ({
+    backend: {
+      database: {
+        lakebase: { endpoint },
+        // What is configured leads to the branch that is configured.
+        ...(base.sources.host && { connection: { host } }),
+      },
+    },
+  });
+  try {
+    return {
+      api,
+      configured: name.branch
+        ? api.nameOf(name.branch)
+        : await defaultBranchOf(api),
+      branch: async idOrName => {
+        const wanted = idOrName.includes('/') ? idOrName : api.nameOf(idOrName);
+        const found = await api.find(wanted);
+        if (found) return found;
+        throw new LakebaseError('branch-missing', {
+          problem: `There is no branch ${wanted}`,
+          remedy: 'See backstage-lakebase branch list',
+        });
+      },
+      overlay,
+      access: (endpoint, host) => {
+        const there = overlaid(config, overlay(endpoint, host));
+        const settings = readConfig(there, env);
+        return new DatabaseAccess(settings, baseOf(settings), clock);
+      },
+      close: () => workspace.stop(),
+    };
+  } catch (error) {
+    workspace.stop();
+    throw error;
+  }
+}
+
+function baseOf(settings: Settings): EndpointSettings {
+  const base = settings.endpoints.find(endpoint => endpoint.base);
+  if (!base) {
+    throw new ConfigurationError(
+      `${LAKEBASE_KEY} is not configured, so there is no project to make branches in`,
+    );
+  }
+  if (base.endpoint.kind === 'instance') {
+    throw new ConfigurationError(
+      `${base.endpoint.source} names an instance of Lakebase Provisioned, which has no branches`,
+      `Set ${LAKEBASE_KEY}.endpoint to a project of Autoscaling instead`,
+    );
+  }
+  return base;
+}
+
+async function defaultBranchOf(api: BranchApi): Promise<string> {
+  const { defaultBranch } = await api.readProject();
+  if (defaultBranch) return defaultBranch;
+  throw new LakebaseError('workspace-reply-invalid', {
+    problem: `${api.project} has no default branch`,
+    remedy: `Name the branch in ${LAKEBASE_KEY}.endpoint`,
+  });
+}
