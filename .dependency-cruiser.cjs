@@ -5,7 +5,7 @@ const ROOMS = {
   config: ['databricks'],
   connections: ['config', 'time'],
   migrations: ['connections', 'time'],
-  branches: ['connections', 'config', 'databricks', 'time'],
+  branches: ['databricks', 'time'],
   startupNotices: ['config', 'connections', 'time'],
   localProxy: ['config', 'connections', 'time'],
   cli: [

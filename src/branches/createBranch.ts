@@ -36,7 +36,7 @@ export interface Progress {
   clock: Clock;
   step: Step;
   /** Hears whether there may be a branch now that is there only because of us. */
-  onMaking(ours: boolean): void;
+  onMaking: (ours: boolean) => void;
 }
 
 /** Runs a step of the work, and shows it. */

@@ -17,7 +17,7 @@ export interface Session {
 export interface ScrubbedDatabase {
   name: string;
   /** The plugin whose tables are in a schema; undefined for no plugin's. */
-  pluginOf(schema: string): string | undefined;
+  pluginOf: (schema: string) => string | undefined;
   copy: Session;
   /** The database of the same name on the branch that the copy was made from. */
   source: Session;

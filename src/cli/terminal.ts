@@ -3,8 +3,8 @@ import { type Clock, systemClock } from '../time/clock';
 /** Where a command writes, and what surrounds it. */
 export interface Terminal {
   /** The text, with the end of its line. */
-  out(text: string): void;
-  error(text: string): void;
+  out: (text: string) => void;
+  error: (text: string) => void;
   /** Whether somebody reads what is written to `out`. */
   interactive: boolean;
   colored: boolean;

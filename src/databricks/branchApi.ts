@@ -79,7 +79,7 @@ export class BranchApi {
       });
       const { branches, next_page_token } = await this.#call({
         action: 'list the branches of the project',
-        path: `${this.project}/branches${query.size > 0 ? `?${query}` : ''}`,
+        path: `${this.project}/branches${query.size > 0 ? `?${query.toString()}` : ''}`,
         schema: branchesReply,
       });
       found.push(...branches);

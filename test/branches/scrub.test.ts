@@ -120,7 +120,7 @@ async function sessionAt(emulator: Emulator, host: string): Promise<Session> {
   ends.push(() => client.end());
   return {
     rows: async <Row extends object>(sql: string, values?: unknown[]) =>
-      (await client.query<Row & object>(sql, values)).rows as Row[],
+      (await client.query<Row & object>(sql, values)).rows,
   };
 }
 

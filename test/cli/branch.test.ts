@@ -390,7 +390,9 @@ describe('branch list', () => {
     const json = await branch('list', '--json');
 
     expect(stdout).toMatch(/production .*READY, default .*this configuration/);
-    expect(stdout).toMatch(/ci-pr-42 +production .* (1d|23h 59m) .*pull request 42/);
+    expect(stdout).toMatch(
+      /ci-pr-42 +production .* (1d|23h 59m) .*pull request 42/,
+    );
     const { branches } = JSON.parse(json.stdout) as {
       branches: { id: string; madeHere: boolean }[];
     };

@@ -93,7 +93,7 @@ describe('the command token', () => {
   });
 
   it.each([
-    ['is refused', 1, { lakebase: { workspace: { clientSecret: 'stale' } } }],
+    ['is refused', 3, { lakebase: { workspace: { clientSecret: 'stale' } } }],
     ['is not configured', 2, { plugin: { catalog: { lakebase: false } } }],
   ])('says why it has none when it %s', async (_, exitCode, overrides) => {
     const emulator = await start.emulator();

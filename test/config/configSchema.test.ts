@@ -87,6 +87,20 @@ describe('config.schema.json', () => {
     expect(schema.process(example)).toEqual(example);
   });
 
+  it('accepts the example for workflows, and so does the start', async () => {
+    const example = await load(
+      join(ROOT, 'examples', 'github', 'app-config.ci.yaml'),
+    );
+
+    expect(schema.process(example)).toEqual(example);
+    const env = {
+      ACTIONS_ID_TOKEN_REQUEST_URL: 'https://github.example.com/x?y=z',
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
+    };
+    const { endpoints } = readConfig(ConfigReader.fromConfigs(example), env);
+    expect(endpoints[0].readWorkspace().method).toBe('github-oidc');
+  });
+
   it('accepts the example with all that it has commented out', async () => {
     const example = await loadWithAllOptions();
     expect(schema.process(example)).toEqual(example);

@@ -12,6 +12,7 @@ import { parseDuration, parsePointInTime } from '../../branches/pointInTime';
 import type { ScrubbedTable } from '../../branches/scrub';
 import { ConfigurationError, LakebaseError } from '../../errors';
 import { quoteForShell } from '../../texts';
+import { attempt } from '../../time/attempt';
 import { EXIT } from '../exitCodes';
 import { interruptible } from '../interruption';
 import { formatSpan } from '../table';
@@ -232,18 +233,23 @@ async function tidyUp(
 ): Promise<void> {
   const refused =
     cause instanceof LakebaseError && cause.code === 'scrub-refused';
-  const signal = AbortSignal.timeout(TIDYING_MS);
+  const { clock } = terminal;
   try {
-    const { api, close } = await openProject(config, terminal, signal);
-    const left = await api.find(api.nameOf(id));
-    if (left) {
-      await api.untilReady(left);
-      await api.delete(left.name);
-      terminal.error(
-        `${left.name} is deleted again${refused ? ', since it could not be scrubbed' : ''}`,
-      );
-    }
-    close();
+    await attempt(
+      async signal => {
+        const { api, close } = await openProject(config, terminal, signal);
+        const left = await api.find(api.nameOf(id));
+        if (left) {
+          await api.untilReady(left);
+          await api.delete(left.name);
+          terminal.error(
+            `${left.name} is deleted again${refused ? ', since it could not be scrubbed' : ''}`,
+          );
+        }
+        close();
+      },
+      { clock, timeoutMs: TIDYING_MS },
+    );
   } catch {
     terminal.error(
       `Branch ${id} may be left behind, not scrubbed: the same command goes on ` +

@@ -25,7 +25,7 @@ export interface Project {
   overlay(endpoint: string, host: string): JsonObject;
   /** The databases of the portal there. */
   access(endpoint: string, host: string): DatabaseAccess;
-  close(): void;
+  close: () => void;
 }
 
 /** @throws ConfigurationError, LakebaseError */

@@ -13,7 +13,7 @@ const DATABASES = `
 
 interface Place {
   database: string;
-  pluginOf(schema: string): string | undefined;
+  pluginOf: (schema: string) => string | undefined;
 }
 
 /** Where the plugins in general keep their tables, and those by name. */
