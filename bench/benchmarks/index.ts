@@ -1,5 +1,6 @@
 import type { Benchmark } from './benchmark';
 import { backstageBenchmark } from './backstage';
+import { branchBenchmark } from './branch';
 import { budgetBenchmark } from './budget';
 import { coldStartBenchmark } from './coldStart';
 import { connectBenchmark } from './connect';
@@ -25,5 +26,6 @@ export const benchmarks: Benchmark[] = [
   budgetBenchmark,
   linkBenchmark,
   firstClickBenchmark,
+  branchBenchmark,
   backstageBenchmark,
 ];

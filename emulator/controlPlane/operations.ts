@@ -17,6 +17,8 @@ interface Operation {
 export class Operations {
   /** How long each takes beyond its work. */
   latencyMs = 0;
+  /** How long each took that has ended. */
+  readonly tookMs: number[] = [];
   readonly #operations = new Map<string, Operation>();
   readonly #running = new Set<Promise<void>>();
   #failures: string[] = [];
@@ -38,6 +40,7 @@ export class Operations {
   ): object {
     const name = `${resource}/operations/${randomUUID()}`;
     const metadata = { '@type': `${TYPE}${kind}OperationMetadata` };
+    const begin = performance.now();
     const operation: Operation = { name, done: false, metadata };
     this.#operations.set(name, operation);
     const running = this.#finish(operation, kind, work).catch(error => {
@@ -48,7 +51,10 @@ export class Operations {
       operation.done = true;
     });
     this.#running.add(running);
-    void running.then(() => this.#running.delete(running));
+    void running.then(() => {
+      this.tookMs.push(performance.now() - begin);
+      this.#running.delete(running);
+    });
     return { ...operation };
   }
 

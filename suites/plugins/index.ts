@@ -32,10 +32,12 @@ async function runAll(): Promise<Results> {
 /** What does not work, on the error output. */
 function complain(results: Results): boolean {
   let complained = false;
-  for (const [mode, { start, restart, replicas }] of Object.entries(results)) {
+  for (const [mode, of] of Object.entries(results)) {
+    const { start, restart, copy, replicas } = of;
     for (const [name, findings] of Object.entries({
       start,
       restart,
+      copy,
       'two replicas': replicas,
     })) {
       for (const text of findings.output) console.error(text);

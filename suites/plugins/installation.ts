@@ -27,6 +27,7 @@ export class Installation {
   readonly emulator: Emulator;
   readonly #postgres: PostgresServer;
   readonly #stockPassword = randomBytes(16).toString('hex');
+  readonly #branch?: string;
 
   static async open(
     postgres: PostgresServer,
@@ -48,10 +49,17 @@ export class Installation {
     postgres: PostgresServer,
     mode: DivisionMode,
     emulator: Emulator,
+    branch?: string,
   ) {
     this.#postgres = postgres;
     this.mode = mode;
     this.emulator = emulator;
+    this.#branch = branch;
+  }
+
+  /** The same, seen from one of its branches, `projects/…/branches/…`. */
+  on(branch: string): Installation {
+    return new Installation(this.#postgres, this.mode, this.emulator, branch);
   }
 
   /** `backend.database` on Lakebase. */
@@ -62,7 +70,11 @@ export class Installation {
       pluginDivisionMode: this.mode,
       connection: { ...connection, application_name: backendName },
       // So that each of the short-lived credentials gets to log in.
-      lakebase: { ...lakebase, maxConnectionAge: { seconds: 5 } },
+      lakebase: {
+        ...lakebase,
+        ...(this.#branch && { endpoint: `${this.#branch}/endpoints/primary` }),
+        maxConnectionAge: { seconds: 5 },
+      },
     };
   };
 
@@ -89,12 +101,45 @@ export class Installation {
       this.mode === 'schema'
         ? [plugin, undefined]
         : ['public', `backstage_plugin_${plugin}`];
-    const [{ rows }] = await this.emulator.query(
+    const [{ rows }] = await this.query(
       `SELECT count(*) AS rows FROM "${schema}"."${table}" WHERE ${where}`,
-      [],
       database,
     );
     return Number(rows);
+  }
+
+  /** A checksum of each table of the plugins, by its name. */
+  async contents(): Promise<Record<string, string>> {
+    const found: Record<string, string> = {};
+    const databases = await this.query(
+      `SELECT datname FROM pg_database
+       WHERE datname LIKE 'backstage%' OR datname = 'databricks_postgres'`,
+    );
+    for (const { datname } of databases) {
+      const database = String(datname);
+      const tables = await this.query(
+        `SELECT format('%I.%I', nspname, relname) AS name FROM pg_class
+         JOIN pg_namespace n ON n.oid = relnamespace
+         WHERE relkind = 'r' AND nspname !~ '^pg_|^information_schema$'`,
+        database,
+      );
+      for (const { name } of tables) {
+        const [{ sum }] = await this.query(
+          `SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) AS sum
+           FROM ${name} t`,
+          database,
+        );
+        found[`${database}: ${name}`] = String(sum);
+      }
+    }
+    return found;
+  }
+
+  /** Runs as superuser. */
+  query(sql: string, database?: string) {
+    return this.#branch
+      ? this.emulator.queryBranch(this.#branch, sql, database)
+      : this.emulator.query(sql, [], database);
   }
 
   /** Waits until a credential that is new to this backend has let it in. */

@@ -19,7 +19,7 @@ const ROWS = [
  */
 export function page(results: Results): string {
   const columns = Object.values(results).flatMap(
-    ({ start, restart, replicas }) => [start, restart, replicas],
+    ({ start, restart, copy, replicas }) => [start, restart, copy, replicas],
   );
   const rows = ROWS.map(({ plugin, does }) =>
     [plugin, does, ...columns.map(cell(plugin))].join(' | '),
@@ -31,11 +31,14 @@ plugins on the Lakebase emulator, with credentials that live for 20 seconds.
 
 - start: on an empty server
 - restart: the same, after SIGTERM; what was there before is still there
+- copy: a backend on a branch that \`backstage-lakebase branch create\` made of it
+  and scrubbed; tokens of production are refused there, and production is the
+  same byte for byte
 - two replicas: they start at the same moment on an empty server; what is done
   at one shows at the other, both ways
 
-|   | what is tried out | one database each: start | restart | two replicas | one schema each: start | restart | two replicas |
-|---|---|---|---|---|---|---|---|
+|   | what is tried out | one database each: start | restart | copy | two replicas | one schema each: start | restart | copy | two replicas |
+|---|---|---|---|---|---|---|---|---|---|
 ${rows.map(row => `| ${row} |`).join('\n')}
 
 ## Two replicas on an empty server

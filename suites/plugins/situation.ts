@@ -3,7 +3,7 @@ import type { JsonObject } from '@backstage/types';
 import type { PostgresServer } from '../../emulator';
 import { poll, thenStop } from '../../testbed/waiting';
 import { BackendProcess, type Failure } from './backendProcess';
-import type { Backstage } from './check';
+import { type Backstage, expect } from './check';
 import { CHECKS } from './checks';
 import { signIn } from './checks/auth';
 import { countBooks } from './checks/catalog';
@@ -104,6 +104,18 @@ export class Situation {
     );
     await Promise.all(rotations);
     return keptNow;
+  }
+
+  /** @throws when one of the backends lets somebody in with this token. */
+  async refuses(token: string): Promise<void> {
+    for (const { name, url } of this.#backends) {
+      const path = `${url}/api/catalog/entities/by-name/user/default/reader`;
+      const headers = { authorization: `Bearer ${token}` };
+      const response = await fetch(path, { headers });
+      await response.text();
+      const { status } = response;
+      expect(status === 401, `${name} to refuse a token of another portal`);
+    }
   }
 
   async #load(name: string, database: JsonObject): Promise<BackendProcess> {

@@ -1,4 +1,7 @@
+import { isEqual } from 'lodash';
 import { thenStop } from '../../testbed/waiting';
+import { expect } from './check';
+import { checkScrubbed, makeCopy } from './copy';
 import type { Findings } from './findings';
 import { Installation, type DivisionMode } from './installation';
 import { Situation, type Bench, type Kept, type Launch } from './situation';
@@ -14,6 +17,7 @@ export type Attempts = Launch[][];
 export interface ModeResults {
   start: Findings;
   restart: Findings;
+  copy: Findings;
   replicas: Findings;
   attempts: { stock: Attempts; ours: Attempts };
 }
@@ -23,12 +27,13 @@ export async function runMode(
   mode: DivisionMode,
   bench: Bench,
 ): Promise<ModeResults> {
-  const { start, restart } = await startAndRestart(mode, bench);
+  const { start, restart, copy } = await startAndRestart(mode, bench);
   const ours = await twoReplicas('ours', mode, bench);
   const stock = await twoReplicas('stock', mode, bench);
   return {
     start,
     restart,
+    copy,
     replicas: ours.findings,
     attempts: { stock: stock.attempts, ours: ours.attempts },
   };
@@ -48,8 +53,35 @@ function startAndRestart(mode: DivisionMode, bench: Bench) {
     };
     const start = await run('start');
     const restart = await run('restart', start.kept);
-    return { start: start.findings, restart: restart.findings };
+    return {
+      start: start.findings,
+      restart: restart.findings,
+      copy: await scrubbedCopy(installation, bench, restart.kept),
+    };
   });
+}
+
+/** A backend on a copy, of which the branch that it is of notices nothing. */
+async function scrubbedCopy(
+  production: Installation,
+  bench: Bench,
+  kept?: Kept,
+): Promise<Findings> {
+  const before = await production.contents();
+  const made = await makeCopy(production);
+  const copy = production.on(made.name);
+  const situation = new Situation(copy, bench);
+  await situation.run(async () => {
+    await checkScrubbed(made, copy);
+    failIfAny(await situation.launch(['copy'], copy.ours));
+    await situation.refuses(kept?.get('auth') as string);
+    await situation.use();
+  });
+  await situation.run(async () => {
+    const after = await production.contents();
+    expect(isEqual(before, after), 'production to be what it was');
+  });
+  return situation.findings;
 }
 
 /** Two backends that start at the same moment on an empty server. */

@@ -5,8 +5,9 @@ import { preProcessFile } from 'typescript';
 /** As in `join(__dirname, '..', 'support', 'process.ts')`: a file that is forked. */
 const FORK = /\b__dirname,((?:\s*'[^']+',?)+)/g;
 
-/** Needs the schemas of the plugins. */
-const LEFT_OUT = /^test\/(cli\/|(.*\/)?(badSetups|configSchema))/;
+/** Needs the schemas of the plugins, of their configuration or their tables. */
+const LEFT_OUT =
+  /^test\/(cli\/|branches\/scrub|(.*\/)?(badSetups|configSchema))/;
 
 /** The plugins are not installed. */
 export const isPlugin = (name: string) =>

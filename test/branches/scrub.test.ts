@@ -190,6 +190,11 @@ describe('a scrubbed copy', () => {
       workspace: null,
       status: 'cancelled',
     });
+    // As in a table that is new: an event's number tells which came before.
+    const [{ number }] = await database.copy.rows<{ number: string }>(
+      `SELECT nextval('events.event_bus_events_id_seq')::text AS number`,
+    );
+    expect(number).toBe('1');
     expect(await isScrubbed(database.copy)).toBe(true);
     expect(await isScrubbed(database.source)).toBe(false);
   });
@@ -251,7 +256,7 @@ describe('nothing is scrubbed', () => {
     const { copy } = database;
     const breaking: Session = {
       rows: async (sql, values) => {
-        if (/DELETE/.test(sql)) {
+        if (/TRUNCATE/.test(sql)) {
           await emulator.gateway.dropConnections('reset');
         }
         return copy.rows(sql, values);

@@ -78,13 +78,12 @@ class Subscription {
 
 /** Ends the session that LISTENs for a backend. */
 async function endListening(
-  { emulator }: Installation,
+  installation: Installation,
   { name }: Backstage,
 ): Promise<void> {
-  const ended = await emulator.query(
+  const ended = await installation.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE application_name = $1 AND ${LISTENING}`,
-    [name],
+     WHERE application_name = '${name}' AND ${LISTENING}`,
   );
   expect(ended.length > 0, 'a session that listens');
 }
