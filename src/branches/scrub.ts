@@ -57,6 +57,11 @@ const TABLES = `
     ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
     AND n.nspname NOT IN ('information_schema', '${MARKS}')
+    -- Those of an extension are the platform's.
+    AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.objid = c.oid AND d.deptype = 'e')
   GROUP BY 1, 2 ORDER BY 1, 2`;
 
 const tableName = ({ schema, table }: Pick<Table, 'schema' | 'table'>) =>
@@ -230,6 +235,10 @@ async function inTransaction<T>(
 ): Promise<T> {
   await session.rows('BEGIN READ WRITE');
   try {
+    // The same command may be at work twice.
+    await session.rows(
+      `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('${MARKS}'))`,
+    );
     const result = await work();
     await session.rows('COMMIT');
     return result;

@@ -1,5 +1,5 @@
 import { LakebaseError } from '../errors';
-import type { Clock } from '../time/clock';
+import { type Clock, elapsedMs, instant } from '../time/clock';
 import { retry } from '../time/retry';
 import {
   type BranchInfo,
@@ -21,6 +21,9 @@ const MAX_PAGES = 50;
 /** The platform makes a branch in a second; polls grow apart up to this. */
 const FIRST_POLL_MS = 200;
 const LONGEST_POLL_MS = 5_000;
+
+/** The platform takes seconds; field reports of an endpoint say two minutes. */
+const PATIENCE_MS = 10 * 60_000;
 
 const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
 
@@ -139,8 +142,9 @@ export class BranchApi {
    */
   async untilReady(branch: BranchInfo): Promise<BranchInfo> {
     let current: BranchInfo | undefined = branch;
-    for (let poll = 0; current?.state === 'INIT'; poll++) {
-      await this.#pause(poll);
+    const wait = this.#waitFor(`${branch.name} to be ready`);
+    while (current?.state === 'INIT') {
+      await wait();
       current = await this.find(branch.name);
     }
     if (current) return current;
@@ -172,7 +176,8 @@ export class BranchApi {
    * @throws LakebaseError
    */
   async endpointOf(branch: string): Promise<{ name: string; host: string }> {
-    for (let poll = 0; ; poll++) {
+    const wait = this.#waitFor(`the endpoint of ${branch} to have a host`);
+    for (;;) {
       const found = (await this.#endpoints(branch)).find(
         ({ status }) => status.endpoint_type === READ_WRITE,
       );
@@ -180,7 +185,7 @@ export class BranchApi {
       else if (found.status.hosts.host) {
         return { name: found.name, host: found.status.hosts.host };
       }
-      await this.#pause(poll);
+      await wait();
     }
   }
 
@@ -220,8 +225,9 @@ export class BranchApi {
     request: Omit<ResourceRequest<Operation>, 'schema'>,
   ): Promise<void> {
     let operation = await this.#call({ ...request, schema: operationReply });
-    for (let poll = 0; !operation.done; poll++) {
-      await this.#pause(poll);
+    const wait = this.#waitFor(`Databricks to ${request.action}`);
+    while (!operation.done) {
+      await wait();
       try {
         operation = await this.#call({
           action: `see whether it is done to ${request.action}`,
@@ -257,10 +263,23 @@ export class BranchApi {
     );
   }
 
-  #pause(poll: number): Promise<void> {
-    const longestMs = Math.min(LONGEST_POLL_MS, FIRST_POLL_MS * 2 ** poll);
-    const jitter = 1 - this.#clock.random() / 2;
-    return this.#clock.pause(longestMs * jitter, this.#signal);
+  /** What pauses between two looks, longer each time, and not for ever. */
+  #waitFor(what: string): () => Promise<void> {
+    const clock = this.#clock;
+    const since = instant(clock);
+    let longestMs = FIRST_POLL_MS;
+    return async () => {
+      if (elapsedMs(clock, since) > PATIENCE_MS) {
+        throw new LakebaseError('operation-failed', {
+          problem: `Waited ${PATIENCE_MS / 60_000} minutes for ${what}`,
+          remedy:
+            'It may come yet: the same command goes on where this one ended',
+        });
+      }
+      const jitter = 1 - clock.random() / 2;
+      await clock.pause(longestMs * jitter, this.#signal);
+      longestMs = Math.min(LONGEST_POLL_MS, longestMs * 2);
+    };
   }
 }
 

@@ -4,12 +4,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import type { JsonObject } from '@backstage/types';
 import {
   type Emulator,
   type PostgresServer,
   startPostgresProcess,
 } from '../../emulator';
 import { DAY, HOUR } from '../../testbed/durations';
+import { FakeClock } from '../../testbed/fakeClock';
 import { postgresOfWorker } from '../../testbed/postgresOfWorker';
 import { lakebaseTests } from '../support/lakebase';
 import { commandLine, configFiles, spawnCommand } from './commandLine';
@@ -237,7 +239,10 @@ describe('branch create', () => {
       branch('create', 'demo'),
     ]);
 
-    expect(both.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(both.map(({ exitCode, stderr }) => [exitCode, stderr])).toEqual([
+      [0, expect.anything()],
+      [0, expect.anything()],
+    ]);
     expect(branches()).toEqual([nameOf('demo')]);
   });
 
@@ -332,6 +337,67 @@ describe('branch create', () => {
       stderr: expect.stringMatching(text) as string,
     });
     expect(branches()).toEqual(before);
+  });
+});
+
+describe('branch create, on a platform that never ends', () => {
+  it('gives up, and says how it goes on', async () => {
+    const { emulator, config } = await startPortal();
+    const clock = new FakeClock();
+    clock.skipsPauses = true;
+    emulator.controlPlane.answer('operation', {
+      change: (operation: object) => ({ ...operation, done: false }),
+    });
+
+    const { exitCode, stderr } = await commandLine(
+      ['branch', 'create', 'demo', '--config', config, '--out', out],
+      { clock },
+    );
+
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 3,
+      stderr: expect.stringMatching(/Waited 10 minutes.*goes on/s) as string,
+    });
+  });
+});
+
+describe('a configuration without branches', () => {
+  it.each<[string, object, RegExp]>([
+    [
+      'of an instance of Provisioned',
+      { lakebase: { endpoint: null, instance: 'backstage-instance' } },
+      /Provisioned, which has no branches/,
+    ],
+    [
+      'of single plugins',
+      {
+        lakebase: null,
+        plugin: {
+          catalog: {
+            lakebase: {
+              endpoint: `${PRODUCTION}/endpoints/primary`,
+              workspace: { host: 'https://dbc-1.example.com', token: 'dapi-x' },
+            },
+          },
+        },
+      },
+      /not configured, so there is no project/,
+    ],
+  ])('is refused (%s)', async (_, overrides, text) => {
+    const emulator = await start.emulator(own && { postgres: own });
+    const config = await files.leadingTo(emulator, overrides as JsonObject);
+
+    const { exitCode, stderr } = await commandLine([
+      'branch',
+      'list',
+      '--config',
+      config,
+    ]);
+
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: expect.stringMatching(text) as string,
+    });
   });
 });
 
