@@ -385,7 +385,7 @@ describe('a configuration without branches', () => {
     ],
   ])('is refused (%s)', async (_, overrides, text) => {
     const emulator = await start.emulator(own && { postgres: own });
-    const config = await files.leadingTo(emulator, overrides as JsonObject);
+    const config = await files.leadingTo(emulator, overrides);
 
     const { exitCode, stderr } = await commandLine([
       'branch',
