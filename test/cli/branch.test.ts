@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import {
   type Emulator,
   type PostgresServer,
@@ -13,7 +15,12 @@ import { DAY, HOUR } from '../../testbed/durations';
 import { FakeClock } from '../../testbed/fakeClock';
 import { postgresOfWorker } from '../../testbed/postgresOfWorker';
 import { lakebaseTests } from '../support/lakebase';
-import { commandLine, configFiles, spawnCommand } from './commandLine';
+import {
+  childProcess,
+  commandLine,
+  configFiles,
+  spawnCommand,
+} from './commandLine';
 
 const start = lakebaseTests();
 const files = configFiles();
@@ -336,6 +343,51 @@ describe('branch create', () => {
       stderr: expect.stringMatching(text) as string,
     });
     expect(branches()).toEqual(before);
+  });
+});
+
+describe('branch create --git', () => {
+  async function repository(branch: string): Promise<string> {
+    const git = (...args: string[]) =>
+      promisify(execFile)('git', ['-C', folder, ...args]);
+    await git('init', '--quiet');
+    await git('symbolic-ref', 'HEAD', `refs/heads/${branch}`);
+    return folder;
+  }
+
+  it.each([
+    ['main', /^dev-main$/],
+    ['feature/search', /^dev-feature-search-[0-9a-f]{8}$/],
+    ['中文', /^dev-[0-9a-f]{8}$/],
+  ])('is named after %s', async (branch, expected) => {
+    const { config, branches } = await startPortal();
+
+    const { exitCode, stderr } = await childProcess(
+      ['branch', 'create', '--git', '--config', config, '--out', out],
+      {},
+      await repository(branch),
+    );
+
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    expect(branches()[0].split('/').at(-1)).toMatch(expected);
+  });
+
+  it('is refused where HEAD is detached, and outside of a repository', async () => {
+    const { config, branches } = await startPortal();
+    const args = ['branch', 'create', '--git', '--config', config];
+    const outside = await childProcess(args, {}, folder);
+    await repository('main');
+    await writeFile(join(folder, '.git', 'HEAD'), `${'0'.repeat(40)}\n`);
+
+    const detached = await childProcess(args, {}, folder);
+
+    for (const { exitCode, stderr } of [outside, detached]) {
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 2,
+        stderr: expect.stringMatching(/HEAD is detached.*--pr/s) as string,
+      });
+    }
+    expect(branches()).toEqual([]);
   });
 });
 

@@ -34,7 +34,10 @@ export function remove(
           statements: [`databricks postgres delete-branch ${found.name}`],
         });
       }
-      if (found) await api.delete(found.name);
+      if (found) {
+        terminal.error(`Deleting ${found.name}, a copy of ${configured}`);
+        await api.delete(found.name);
+      }
       report(terminal, json, [
         { name: api.nameOf(id), deleted: Boolean(found) },
       ]);
@@ -67,7 +70,10 @@ export async function sweep(
       for (const branch of all) {
         if (!isMadeHere(branch, configured) || !isOver(branch)) continue;
         const kept = reasonToKeep(branch, configured, all);
-        if (!kept && !dryRun) await api.delete(branch.name);
+        if (!kept && !dryRun) {
+          terminal.error(`Deleting ${branch.name}, a copy of ${configured}`);
+          await api.delete(branch.name);
+        }
         gone.push({ name: branch.name, deleted: !kept && !dryRun, kept });
       }
       report(terminal, json, gone, dryRun);
