@@ -42,7 +42,7 @@ export async function doctor(
   }
   terminal.out(
     options.json
-      ? JSON.stringify({ results }, undefined, 2)
+      ? JSON.stringify({ version: 1, results }, undefined, 2)
       : `\n${summarize(results)}`,
   );
   const failed = results.find(({ status }) => status === 'fail');

@@ -36,7 +36,7 @@ export async function token(
     const end = askedAt + lifeMs - ROUNDED_UP_MS;
     const expires = new Date(end).toISOString();
     if (options.json) {
-      terminal.out(JSON.stringify({ token: credential, expires }));
+      terminal.out(JSON.stringify({ version: 1, token: credential, expires }));
     } else {
       terminal.out(credential);
       terminal.error(`Expires ${expires}`);

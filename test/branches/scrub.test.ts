@@ -6,27 +6,19 @@ import {
   type Session,
 } from '../../src/branches/scrub';
 import { PLUGIN_TABLES } from '../../src/branches/scrubRules';
-import {
-  type Emulator,
-  type PostgresServer,
-  startPostgresProcess,
-} from '../../emulator';
-import { postgresOfWorker } from '../../testbed/postgresOfWorker';
+import type { Emulator } from '../../emulator';
+import { copyablePostgres } from '../support/copyablePostgres';
 import { lakebaseTests } from '../support/lakebase';
 
 const PROJECT = 'projects/backstage';
 const COPY = `${PROJECT}/branches/copy`;
 
-let own: PostgresServer | undefined;
+const copyable = copyablePostgres();
 const ends: (() => Promise<void>)[] = [];
 
-beforeAll(async () => {
-  if (!postgresOfWorker().data) own = await startPostgresProcess();
-});
 afterEach(async () => {
   await Promise.all(ends.splice(0).map(end => end()));
 });
-afterAll(() => own?.stop());
 
 // Its own check comes after the connections here have ended.
 const start = lakebaseTests();
@@ -45,7 +37,7 @@ const PLUGINS: Record<string, string> = {
 
 /** Production with the tables of real plugins, and something in each of them. */
 async function startProduction(plugins = Object.keys(PLUGINS)) {
-  const emulator = await start.emulator(own && { postgres: own });
+  const emulator = await start.emulator(copyable());
   const lakebase = start.lakebase(emulator, { pluginDivisionMode: 'schema' });
   for (const plugin of plugins) {
     const knex = await lakebase.getClient(plugin);

@@ -47,6 +47,7 @@ describe('the command token', () => {
     ]);
 
     expect(JSON.parse(stdout)).toEqual({
+      version: 1,
       token: expect.stringMatching(/^eyJ/) as string,
       expires: expect.stringMatching(/^20.*Z$/) as string,
     });

@@ -1,10 +1,6 @@
-import {
-  type Emulator,
-  type PostgresServer,
-  startPostgresProcess,
-} from '../../emulator';
+import type { Emulator } from '../../emulator';
 import { DAY, HOUR } from '../../testbed/durations';
-import { postgresOfWorker } from '../../testbed/postgresOfWorker';
+import { copyablePostgres } from '../support/copyablePostgres';
 import { startTestEmulator } from '../support/emulator';
 import { closeClients, fetchJson, logIn, workspaceToken } from './clients';
 
@@ -14,24 +10,19 @@ const PREVIEW = `${PROJECT}/branches/preview`;
 const WEEK = { ttl: '604800s' };
 const TYPE = 'type.googleapis.com/databricks.postgres.v1';
 
-let own: PostgresServer | undefined;
+const copyable = copyablePostgres();
 let emulator: Emulator;
 let token: string;
 
-beforeAll(async () => {
-  // Somebody else's server may be on another machine.
-  if (!postgresOfWorker().data) own = await startPostgresProcess();
-});
 afterEach(async () => {
   await closeClients(emulator);
   await emulator.stop();
 });
-afterAll(() => own?.stop());
 
 async function start(options: { history?: boolean } = {}): Promise<void> {
   emulator = await startTestEmulator({
     ...options,
-    ...(own && { postgres: own }),
+    ...copyable(),
   });
   token = await workspaceToken(emulator);
   await emulator.query('CREATE TABLE t AS SELECT 1 AS n');

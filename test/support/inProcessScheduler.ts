@@ -5,7 +5,7 @@ import {
 } from '@backstage/backend-plugin-api';
 import { metricsServiceRef } from '@backstage/backend-plugin-api/alpha';
 
-/** Runs tasks where they are scheduled, as docs/scale-to-zero.md has it. */
+/** Runs tasks where they are scheduled, as docs/branches.md has it. */
 export const inProcessScheduler = createServiceFactory({
   service: coreServices.scheduler,
   deps: {

@@ -60,8 +60,9 @@ export async function create(
     const project = await openProject(options.config, terminal, signal);
     let ours = false;
     try {
-      const source = (await project.branch(options.from ?? project.configured))
-        .name;
+      const source = options.from
+        ? (await project.branch(options.from)).name
+        : project.configured;
       terminal.error(
         `${project.api.nameOf(id)}, from ${source}${options.at ? ` at ${options.at}` : ''}`,
       );

@@ -17,7 +17,7 @@ import type { Terminal } from '../terminal';
 /** The project of the configured endpoint, and the branch that it is on. */
 export interface Project {
   api: BranchApi;
-  /** `projects/…/branches/…` */
+  /** `projects/…/branches/…`, as the platform calls it. */
   configured: string;
   /** @throws LakebaseError where there is none. */
   branch(idOrName: string): Promise<BranchInfo>;
@@ -55,21 +55,23 @@ export async function openProject(
       },
     },
   });
+  const branch = async (idOrName: string): Promise<BranchInfo> => {
+    const wanted = idOrName.includes('/') ? idOrName : api.nameOf(idOrName);
+    const found = await api.find(wanted);
+    if (found) return found;
+    throw new LakebaseError('branch-missing', {
+      problem: `There is no branch ${wanted}`,
+      remedy: 'See backstage-lakebase branch list',
+    });
+  };
   try {
+    const { name: configured } = await branch(
+      name.branch ?? (await defaultBranchOf(api)),
+    );
     return {
       api,
-      configured: name.branch
-        ? api.nameOf(name.branch)
-        : await defaultBranchOf(api),
-      branch: async idOrName => {
-        const wanted = idOrName.includes('/') ? idOrName : api.nameOf(idOrName);
-        const found = await api.find(wanted);
-        if (found) return found;
-        throw new LakebaseError('branch-missing', {
-          problem: `There is no branch ${wanted}`,
-          remedy: 'See backstage-lakebase branch list',
-        });
-      },
+      configured,
+      branch,
       overlay,
       access: (endpoint, host) => {
         const there = overlaid(config, overlay(endpoint, host));
