@@ -15,28 +15,33 @@ export const isMadeHere = (branch: BranchInfo, source: string): boolean =>
   isOurs(branch.id) && branch.source === source;
 
 /**
- * Why a branch must stay, or undefined if it may go: it was made from `source`,
- * ends by itself anyway, and nobody depends on it.
+ * Why nobody may delete a branch by this tool, whatever it was made from;
+ * undefined for one that ends by itself anyway, and that nobody depends on.
  */
-export function reasonToKeep(
-  branch: BranchInfo,
-  source: string,
+export function reasonToStay(
+  { name, isDefault, isProtected, expiresAt }: BranchInfo,
+  configured: string,
   all: readonly BranchInfo[],
 ): string | undefined {
-  const { name } = branch;
-  if (name === source) return 'the configuration points at it';
-  if (branch.isDefault) return 'it is the default branch of the project';
-  if (branch.isProtected) return 'it is protected';
-  if (branch.source !== source) {
-    return branch.source
-      ? `it was made from ${branch.source}`
-      : 'it was made from no other branch';
-  }
-  const child = all.find(other => other.source === name);
+  if (name === configured) return 'the configuration points at it';
+  if (isDefault) return 'it is the default branch of the project';
+  if (isProtected) return 'it is protected';
+  const child = all.find(({ source }) => source === name);
   if (child) return `${child.name} was made from it`;
-  if (!branch.expiresAt)
-    return 'it does not expire, so somebody meant it to stay';
+  if (!expiresAt) return 'it does not expire, so somebody meant it to stay';
   return undefined;
+}
+
+/** The same, and whether it is a copy of the configured branch at all. */
+export function reasonToKeep(
+  branch: BranchInfo,
+  configured: string,
+  all: readonly BranchInfo[],
+): string | undefined {
+  const { source } = branch;
+  const reason = reasonToStay(branch, configured, all);
+  if (reason !== undefined || source === configured) return reason;
+  return `it was made from ${source ?? 'no other branch'}`;
 }
 
 /** @throws LakebaseError where no further branch fits in. */
@@ -74,21 +79,15 @@ export function quotaReached(
   );
 }
 
-/**
- * Whether a branch that is there is the one that was asked for.
- *
- * @throws LakebaseError that says what it found instead.
- */
-export function checkLineage(
+/** What to say of a branch that is there, and is not the one that was asked for. */
+export function otherLineage(
   found: BranchInfo,
   source: string,
   at: PointInTime | undefined,
-): void {
-  const same =
-    found.source === source && (at === undefined || beginsAt(found, at));
-  if (same) return;
+): LakebaseError | undefined {
+  if (found.source === source && (!at || beginsAt(found, at))) return undefined;
   const point = found.sourceTime?.toISOString() ?? found.sourceLsn;
-  throw new LakebaseError('branch-exists', {
+  return new LakebaseError('branch-exists', {
     problem:
       `There is a branch ${found.id} already, made from ` +
       `${found.source ?? 'no other branch'}${point ? ` at ${point}` : ''}` +
@@ -97,7 +96,7 @@ export function checkLineage(
   });
 }
 
-export const describePoint = (at: PointInTime): string =>
+const describePoint = (at: PointInTime): string =>
   'time' in at ? at.time.toISOString() : at.lsn;
 
 /** A moment that was told from now on is another one at each call. */

@@ -3,10 +3,11 @@ import type { BranchInfo } from '../databricks/branchReplies';
 import { LakebaseError } from '../errors';
 import type { Clock } from '../time/clock';
 import {
-  checkLineage,
   checkQuota,
   checkWindow,
+  otherLineage,
   quotaReached,
+  reasonToStay,
 } from './branchPlan';
 import type { PointInTime } from './pointInTime';
 
@@ -14,6 +15,8 @@ export interface BranchRequest {
   id: string;
   /** `projects/…/branches/…` */
   source: string;
+  /** What the configuration points at, which is replaced in no case. */
+  configured: string;
   at?: PointInTime;
   ttlMs: number;
   /** Whether one of that name with another lineage is deleted first. */
@@ -57,16 +60,18 @@ export async function createBranch(
   progress: Progress,
 ): Promise<MadeBranch> {
   const { clock, step } = progress;
-  const { id, source, at, replace } = request;
+  const { id, source, configured, at, replace } = request;
   await checkWindow(api, at, clock.wall());
   const name = api.nameOf(id);
   const all = await step('branches of the project', () => api.list());
   let found = all.find(branch => branch.name === name);
-  if (found && replace && !hasLineage(found, source, at)) {
+  const other = found && otherLineage(found, source, at);
+  if (other && !replace) throw other;
+  if (found && other) {
+    checkMayGo(found, configured, all);
     await step(`delete ${id}`, () => api.delete(name));
     found = undefined;
   }
-  if (found) checkLineage(found, source, at);
   const made = found
     ? { branch: found, created: false }
     : await step(`make ${id}`, () => make(api, request, all, progress));
@@ -99,10 +104,11 @@ async function make(
       case 'branch-exists': {
         // Somebody was faster; the same call, perhaps.
         onMaking(false);
-        const other = await api.find(api.nameOf(id));
-        if (!other) throw error;
-        checkLineage(other, source, at);
-        return { branch: other, created: false };
+        const branch = await api.find(api.nameOf(id));
+        if (!branch) throw error;
+        const other = otherLineage(branch, source, at);
+        if (other) throw other;
+        return { branch, created: false };
       }
       case 'branch-quota':
         throw quotaReached(all, source, error);
@@ -118,23 +124,23 @@ async function make(
   }
 }
 
+function checkMayGo(
+  branch: BranchInfo,
+  configured: string,
+  all: readonly BranchInfo[],
+): void {
+  const reason = reasonToStay(branch, configured, all);
+  if (reason === undefined) return;
+  throw new LakebaseError('branch-refused', {
+    problem: `${branch.name} is not replaced: ${reason}`,
+    remedy: 'Take another name',
+  });
+}
+
 function checkSource(source: BranchInfo | undefined): void {
   if (!source?.expiresAt) return;
   throw new LakebaseError('branch-refused', {
     problem: `${source.name} expires at ${source.expiresAt.toISOString()}, and the platform makes no branch from one that does`,
     remedy: 'Begin at a branch that does not expire: --from production',
   });
-}
-
-function hasLineage(
-  found: BranchInfo,
-  source: string,
-  at: PointInTime | undefined,
-): boolean {
-  try {
-    checkLineage(found, source, at);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -15,7 +15,7 @@ export interface Session {
 const SILENCE_MS = 5_000;
 
 /** Needs neither an escape nor a space, which a gateway may understand otherwise. */
-const PLAIN = /^[\w$.@",-]+$/;
+const PLAIN = /^[\w$.@"-]+$/;
 
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
@@ -71,12 +71,15 @@ interface Settings {
   role?: string;
 }
 
-/** Knex has its own view of what is no name, and of a list that is none. */
+/**
+ * Knex has its own view of what is no name. Of several names the server would
+ * read out later what it was sent, and not what it makes of SET.
+ */
 function toSettings({ searchPath, role }: Session): Settings | undefined {
   const names = [searchPath ?? []].flat() as unknown[];
-  if (!names.every(isName)) return undefined;
+  if (names.length > 1 || !names.every(isName)) return undefined;
   return {
-    ...(names.length > 0 && { search_path: names.map(quoted).join(',') }),
+    ...(names.length > 0 && { search_path: quoted(names[0]) }),
     ...(role !== undefined && { role }),
   };
 }
@@ -124,14 +127,11 @@ export class PoolOptions {
     );
     const { search_path, role } = this.settings;
     this.#asked =
-      (search_path === undefined || isSame(rows[0].search_path, search_path)) &&
+      (search_path === undefined || rows[0].search_path === search_path) &&
       (role === undefined || rows[0].role === role);
     return this.#asked;
   }
 }
-
-const isSame = (path: string, expected: string) =>
-  path.replace(/\s/g, '') === expected;
 
 /** One connection that logs in with them. */
 export class OptionsTrial {
@@ -179,7 +179,7 @@ export class OptionsTrial {
   async #see(connection: Client): Promise<boolean> {
     const { search_path, role } = this.#pool.settings;
     if (search_path !== undefined && this.#reported !== undefined) {
-      if (!isSame(this.#reported, search_path)) return false;
+      if (this.#reported !== search_path) return false;
       if (role === undefined) return true;
     }
     return this.#pool.ask(connection);

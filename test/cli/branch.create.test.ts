@@ -152,6 +152,7 @@ describe('branch create', () => {
     emulator.controlPlane.catalog.addBranch(nameOf('base'));
     emulator.controlPlane.catalog.addBranch(nameOf('demo'), {
       source: nameOf('base'),
+      expiresAt: Date.now() + HOUR,
     });
 
     const refused = await branch('create', 'demo');
@@ -162,6 +163,29 @@ describe('branch create', () => {
     expect(replaced.exitCode).toBe(0);
     const { source } = emulator.controlPlane.catalog.branch(nameOf('demo'));
     expect(source).toBe(PRODUCTION);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['production', {}, /is not replaced: the configuration points at it/],
+    ['staging', { source: nameOf('base') }, /does not expire/],
+    [
+      'safe',
+      { expiresAt: Date.now() + HOUR, isProtected: true },
+      /it is protected/,
+    ],
+  ])('replaces no branch like %s', async (id, options, reason) => {
+    const { emulator, branch } = await startPortal();
+    const { catalog } = emulator.controlPlane;
+    if (id !== 'production') catalog.addBranch(nameOf(id), options);
+    const { uid } = catalog.branch(nameOf(id));
+
+    const { exitCode, stderr } = await branch('create', id, '--replace');
+
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 3,
+      stderr: expect.stringMatching(reason) as string,
+    });
+    expect(catalog.branch(nameOf(id)).uid).toBe(uid);
   });
 
   it('is the same when two do it at once', async () => {

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DAY } from '../../testbed/durations';
+import { DAY, HOUR } from '../../testbed/durations';
 import { lakebaseTests } from '../support/lakebase';
 import { commandLine, configFiles } from './commandLine';
 import { nameOf, portalTests, PRODUCTION, sessionsOn } from './portal';
@@ -99,8 +99,12 @@ describe('branch delete', () => {
     ['production', {}, /the configuration points at it/],
     ['kept', { source: PRODUCTION }, /does not expire/],
     ['safe', { source: PRODUCTION, isProtected: true }, /protected/],
-    ['other', { source: nameOf('kept') }, /made from .*kept/],
-    ['root', {}, /made from no other/],
+    [
+      'other',
+      { source: nameOf('kept'), expiresAt: Date.now() + HOUR },
+      /made from .*kept/,
+    ],
+    ['root', { expiresAt: Date.now() + HOUR }, /made from no other/],
   ])('leaves %s', async (id, options, reason) => {
     const { emulator, branch } = await startPortal();
     const { catalog } = emulator.controlPlane;

@@ -250,7 +250,7 @@ describe('a schema', () => {
     },
   );
 
-  it.each([[undefined], [[]], [5], ['a,b'], [['a', 5]]])(
+  it.each([[undefined], [[]], [5], ['a,b'], [['a', 5]], [['a', 'b']]])(
     'of another kind (%j) is left to Knex',
     searchPath => {
       const options = new SessionOptions(new FakeClock());

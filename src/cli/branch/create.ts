@@ -68,7 +68,8 @@ export async function create(
       );
       const { step, taken } = showSteps(terminal);
       const { replace } = options;
-      const request = { id, source, at, ttlMs, replace };
+      const { configured } = project;
+      const request = { id, source, configured, at, ttlMs, replace };
       const made = await createBranch(project.api, request, {
         clock: terminal.clock,
         step,
