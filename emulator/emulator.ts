@@ -78,7 +78,8 @@ export async function startEmulator(
   const branch = await Branch.create(options.postgres);
   const catalog = new Catalog(clock, () => ({
     host: gateway.host,
-    state: gateway.compute.awake ? 'ACTIVE' : 'IDLE',
+    stateAt: host =>
+      gateway.backendAt(host).compute.awake ? 'ACTIVE' : 'IDLE',
   }));
   const gateway = await Gateway.start({
     authority,

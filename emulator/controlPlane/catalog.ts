@@ -25,7 +25,7 @@ const SHAPES = {
 /** What an endpoint reports that was told nothing else. */
 export interface EndpointDefaults {
   host: string;
-  state: EndpointState;
+  stateAt: (host: string) => EndpointState;
 }
 
 /** The workspace's projects, with their branches and the endpoints of these. */

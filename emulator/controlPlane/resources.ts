@@ -28,7 +28,7 @@ export type EndpointState = 'INIT' | 'ACTIVE' | 'IDLE' | 'DEGRADED';
 export interface EndpointSettings {
   /** Default: `READ_WRITE`. */
   type?: 'READ_WRITE' | 'READ_ONLY';
-  /** Default: `IDLE` when disabled, else as the gateway's compute is. */
+  /** Default: `IDLE` when disabled, else as the compute behind its host is. */
   state?: EndpointState;
   /** The gateway refuses logins at a host that has disabled endpoints only. */
   disabled?: boolean;
@@ -91,11 +91,12 @@ export function endpointResource(
   name: string,
   uid: string,
   settings: EndpointSettings,
-  defaults: { host: string; state: EndpointState },
+  defaults: { host: string; stateAt: (host: string) => EndpointState },
 ) {
   const { type = 'READ_WRITE', disabled = false } = settings;
   const { host = defaults.host, pooledHost, readOnlyHost } = settings;
-  const { state = disabled ? 'IDLE' : defaults.state } = settings;
+  const usual = disabled ? 'IDLE' : defaults.stateAt(host ?? defaults.host);
+  const { state = usual } = settings;
   const { minCu = 1, maxCu = 1 } = settings;
   return {
     name,

@@ -191,7 +191,7 @@ export class Gateway
     await closed;
   }
 
-  /** @internal */
+  /** What is behind the host that a client names, or behind the first one. */
   backendAt(serverName: string | undefined): Backend {
     const other = serverName && this.#others.get(serverName);
     return other || { branch: this.#branch, compute: this.compute };

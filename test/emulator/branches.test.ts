@@ -104,6 +104,19 @@ describe('a branch', () => {
     expect(await numbersOn(PREVIEW)).toEqual([1, 3]);
   });
 
+  it('sleeps until somebody connects', async () => {
+    await start();
+    await finished(await create('preview'));
+    const stateOf = async () =>
+      (await call('GET', `${PREVIEW}/endpoints/primary`)).body.status
+        .current_state;
+    expect(await stateOf()).toBe('IDLE');
+
+    await connectTo(PREVIEW);
+
+    expect(await stateOf()).toBe('ACTIVE');
+  });
+
   it('begins at a moment of the past, by time or by place in the log', async () => {
     await start({ history: true });
     const [{ lsn }] = await emulator.query(
