@@ -18,7 +18,9 @@ export interface Copy {
 /** What plugins leave behind when they are used, and no copy may have. */
 const LEFT_BEHIND: [plugin: string, table: string][] = [
   ['auth', 'signing_keys'],
+  ['auth', 'user_info'],
   ['catalog', 'backstage_backend_public_keys__keys'],
+  ['events', 'event_bus_events'],
   ['events', 'event_bus_subscriptions'],
   ['notifications', 'notification'],
   ['user-settings', 'user_settings'],
