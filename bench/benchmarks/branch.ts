@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { sum } from 'lodash';
 import knexFactory from 'knex';
 import {
@@ -9,10 +9,10 @@ import {
   startEmulator,
   startPostgresProcess,
 } from '../../emulator';
-import { run } from '../../src/cli/program';
-import { systemClock } from '../../src/time/clock';
+import { commandLine } from '../../testbed/commandLine';
 import { targetOf } from '../../testbed/contenders';
 import { connectionOf } from '../../testbed/contenders/knexDatabase';
+import { migrationsOf } from '../../testbed/pluginMigrations';
 import { median } from '../measure/statistics';
 import type { Benchmark } from './benchmark';
 
@@ -34,14 +34,6 @@ const FILL = `
   INSERT INTO catalog.search (entity_id, key, value, original_value)
   SELECT i::text, 'key-' || k, 'value ' || i % 97, 'value ' || i % 97
   FROM generate_series(1, ${ENTITIES}) i, generate_series(1, 20) k;`;
-
-const migrationsOf = (plugin: string) =>
-  join(
-    dirname(
-      require.resolve(`@backstage/plugin-${plugin}-backend/package.json`),
-    ),
-    'migrations',
-  );
 
 async function fill(emulator: Emulator): Promise<void> {
   const target = await targetOf(emulator);
@@ -70,18 +62,12 @@ async function createOnce(emulator: Emulator, folder: string, id: string) {
   };
   await writeFile(config, JSON.stringify({ backend: { database } }));
   const command = async (...args: string[]) => {
-    let told = '';
-    let complaints = '';
-    const code = await run([...args, '--json', '--config', config], {
-      out: text => (told += text),
-      error: text => (complaints += `${text}\n`),
-      interactive: false,
-      colored: false,
-      env: {},
-      clock: systemClock,
-    });
-    if (code !== 0) throw new Error(complaints);
-    return JSON.parse(told) as { steps: { step: string; ms: number }[] };
+    const { exitCode, stdout, stderr } = await commandLine([
+      ...args,
+      ...['--json', '--config', config],
+    ]);
+    if (exitCode !== 0) throw new Error(stderr);
+    return JSON.parse(stdout) as { steps: { step: string; ms: number }[] };
   };
   const { operations } = emulator.controlPlane;
   const before = operations.tookMs.length;

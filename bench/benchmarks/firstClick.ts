@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   backstageStatic,
   lakebaseModule,
@@ -17,14 +18,12 @@ const IDLE_MS = 1_050;
 const CATALOG = `select count(*) from pg_class where relname like 'e%'`;
 const SEARCH = `select to_tsvector('a portal') @@ to_tsquery('portal')`;
 
-const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
-
 /** What the portal comes from, each with the round trips that it costs. */
 const STATES: [
   name: string,
   bringAbout: (context: Context) => Promise<void>,
 ][] = [
-  ['connections open', () => pause(IDLE_MS).then(() => {})],
+  ['connections open', () => pause(IDLE_MS)],
   ['no connection, awake', c => c.laboratory.dropConnections()],
   ['no connection, asleep', c => c.laboratory.suspend(WAKE_MS)],
 ];

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from 'pg';
 import {
   databricksPool,
@@ -85,9 +86,7 @@ async function firstQueryMs(
   const found: number[] = [];
   for (let i = 0; i < times; i++) {
     await laboratory.dropConnections();
-    await new Promise(resolve =>
-      setTimeout(resolve, CLOSED_AFTER * roundTripMs + 20),
-    );
+    await pause(CLOSED_AFTER * roundTripMs + 20);
     const begin = performance.now();
     await database.query('select 1');
     found.push(performance.now() - begin);

@@ -1,9 +1,8 @@
-import { posix } from 'node:path';
 import type { ServerClock } from '../serverClock';
 import { ApiError } from './apiError';
 import type { Catalog } from './catalog';
 import type { Operations } from './operations';
-import type { BranchRecord } from './resources';
+import { type BranchRecord, parentOf } from './resources';
 
 /** Where the data of branches is. */
 export interface BranchStorage {
@@ -136,7 +135,7 @@ export class BranchChanges {
 
   remove(name: string, purge: boolean): object {
     const branch = this.#catalog.branch(name);
-    const project = projectOf(name);
+    const project = parentOf(name);
     if (!branch.source) throw state('cannot delete root branch', MANAGED);
     if (this.#catalog.defaultBranchOf(project) === name)
       throw state('cannot delete default branch');
@@ -259,5 +258,3 @@ function checkFields(spec: Spec, known: string[]): void {
   const unknown = Object.keys(spec).find(name => !known.includes(name));
   if (unknown) throw invalid(`Unknown field '${unknown}'`);
 }
-
-const projectOf = (name: string) => posix.dirname(posix.dirname(name));

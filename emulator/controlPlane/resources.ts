@@ -123,4 +123,4 @@ export function endpointResource(
 }
 
 /** `projects/p/branches/b` → `projects/p` */
-const parentOf = (name: string) => posix.dirname(posix.dirname(name));
+export const parentOf = (name: string) => posix.dirname(posix.dirname(name));

@@ -103,16 +103,8 @@ export async function scrubDatabase(
 }
 
 /** Whether a database was scrubbed, here or where it was copied from. */
-export async function isScrubbed(session: Session): Promise<boolean> {
-  const [{ exists }] = await session.rows<{ exists: boolean }>(
-    `SELECT pg_catalog.to_regclass('${MARKS}.marks') IS NOT NULL AS exists`,
-  );
-  if (!exists) return false;
-  const marks = await session.rows(
-    `SELECT FROM ${MARKS}.marks WHERE name = 'scrubbed'`,
-  );
-  return marks.length > 0;
-}
+export const isScrubbed = async (session: Session): Promise<boolean> =>
+  (await readMark(session, 'scrubbed')) !== undefined;
 
 function plan(
   { name, pluginOf }: ScrubbedDatabase,
@@ -162,7 +154,7 @@ async function proveCopy({ name, copy, source }: ScrubbedDatabase) {
        RETURNING value AS mark`,
     );
   });
-  if (!(await shows(source, mark))) return;
+  if ((await readMark(source, 'proof')) !== mark) return;
   throw new LakebaseError('branch-refused', {
     problem:
       `What was written to database ${name} of the copy is in its source, too: ` +
@@ -171,16 +163,20 @@ async function proveCopy({ name, copy, source }: ScrubbedDatabase) {
   });
 }
 
-async function shows(session: Session, mark: string): Promise<boolean> {
+/** Undefined also where there have never been marks. */
+async function readMark(
+  session: Session,
+  name: 'scrubbed' | 'proof',
+): Promise<string | undefined> {
   const [{ exists }] = await session.rows<{ exists: boolean }>(
     `SELECT pg_catalog.to_regclass('${MARKS}.marks') IS NOT NULL AS exists`,
   );
-  if (!exists) return false;
-  const found = await session.rows(
-    `SELECT FROM ${MARKS}.marks WHERE name = 'proof' AND value = $1`,
-    [mark],
+  if (!exists) return undefined;
+  const [mark] = await session.rows<{ value: string }>(
+    `SELECT value FROM ${MARKS}.marks WHERE name = $1`,
+    [name],
   );
-  return found.length > 0;
+  return (mark as { value: string } | undefined)?.value;
 }
 
 /** How many rows a rule is about. */

@@ -2,8 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ScrubbedTable } from '../../src/branches/scrub';
-import { run } from '../../src/cli/program';
-import { systemClock } from '../../src/time/clock';
+import { commandLine } from '../../testbed/commandLine';
 import { expect } from './check';
 import type { Installation } from './installation';
 
@@ -33,24 +32,12 @@ export async function makeCopy(installation: Installation): Promise<Copy> {
     const config = join(folder, 'app-config.yaml');
     const database = installation.ours('backstage-lakebase');
     await writeFile(config, JSON.stringify({ backend: { database } }));
-    let told = '';
-    let complaints = '';
-    const code = await run(
-      [
-        ...['branch', 'create', '--pr', '1', '--json', '--config', config],
-        ...['--out', join(folder, 'app-config.branch.yaml')],
-      ],
-      {
-        out: text => (told += text),
-        error: text => (complaints += `${text}\n`),
-        interactive: false,
-        colored: false,
-        env: {},
-        clock: systemClock,
-      },
-    );
-    expect(code === 0, `a copy, but: ${complaints}`);
-    return JSON.parse(told) as Copy;
+    const { exitCode, stdout, stderr } = await commandLine([
+      ...['branch', 'create', '--pr', '1', '--json', '--config', config],
+      ...['--out', join(folder, 'app-config.branch.yaml')],
+    ]);
+    expect(exitCode === 0, `a copy, but: ${stderr}`);
+    return JSON.parse(stdout) as Copy;
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import {
   isScrubbed,
@@ -7,6 +6,7 @@ import {
 } from '../../src/branches/scrub';
 import { PLUGIN_TABLES } from '../../src/branches/scrubRules';
 import type { Emulator } from '../../emulator';
+import { migrationsOf } from '../../testbed/pluginMigrations';
 import { copyablePostgres } from '../support/copyablePostgres';
 import { lakebaseTests } from '../support/lakebase';
 
@@ -23,25 +23,21 @@ afterEach(async () => {
 // Its own check comes after the connections here have ended.
 const start = lakebaseTests();
 
-/** Where the migrations of an installed plugin are. */
-const migrationsOf = (name: string) =>
-  join(dirname(require.resolve(`${name}/package.json`)), 'migrations');
-
-const PLUGINS: Record<string, string> = {
-  auth: '@backstage/plugin-auth-backend',
-  events: '@backstage/plugin-events-backend',
-  notifications: '@backstage/plugin-notifications-backend',
-  scaffolder: '@backstage/plugin-scaffolder-backend',
-  'user-settings': '@backstage/plugin-user-settings-backend',
-};
+const PLUGINS = [
+  'auth',
+  'events',
+  'notifications',
+  'scaffolder',
+  'user-settings',
+];
 
 /** Production with the tables of real plugins, and something in each of them. */
-async function startProduction(plugins = Object.keys(PLUGINS)) {
+async function startProduction(plugins = PLUGINS) {
   const emulator = await start.emulator(copyable());
   const lakebase = start.lakebase(emulator, { pluginDivisionMode: 'schema' });
   for (const plugin of plugins) {
     const knex = await lakebase.getClient(plugin);
-    await knex.migrate.latest({ directory: migrationsOf(PLUGINS[plugin]) });
+    await knex.migrate.latest({ directory: migrationsOf(plugin) });
   }
   return { emulator, lakebase };
 }
@@ -143,7 +139,7 @@ async function contents(session: Session, schemas: string[]) {
 }
 
 describe('a scrubbed copy', () => {
-  const schemas = Object.keys(PLUGINS);
+  const schemas = PLUGINS;
 
   it('has lost what each rule is about, and production nothing', async () => {
     const { emulator } = await startProduction();
@@ -276,7 +272,7 @@ it('every table of the plugins that are installed has a word', async () => {
      JOIN pg_namespace n ON n.oid = relnamespace
      WHERE relkind = 'r' AND nspname = ANY ($1)
        AND relname NOT LIKE '%knex_migrations%'`,
-    [Object.keys(PLUGINS)],
+    [PLUGINS],
   );
   const unknown = found.filter(
     ({ nspname, relname }) =>

@@ -386,13 +386,16 @@ describe('branch create, interrupted', () => {
     ['while it is scrubbed', it => once(it.gateway, 'login')],
   ];
 
+  const spawnCreate = (config: string, out: string) =>
+    spawnCommand([
+      ...['branch', 'create', 'demo', '--config', config, '--out', out],
+    ]);
+
   it.each(MOMENTS)('leaves nothing behind (%s)', async (_, moment) => {
     const { emulator, config, branches, out } = await startPortal();
     emulator.controlPlane.operations.latencyMs = 300;
     const reached = moment(emulator);
-    const child = spawnCommand([
-      ...['branch', 'create', 'demo', '--config', config, '--out', out],
-    ]);
+    const child = spawnCreate(config, out);
     const stderr = text(child.stderr);
     const closed = once(child, 'close');
 
@@ -409,9 +412,7 @@ describe('branch create, interrupted', () => {
     const { emulator, config, branch, out } = await startPortal();
     emulator.controlPlane.operations.latencyMs = 300;
     const reached = moment(emulator);
-    const child = spawnCommand([
-      ...['branch', 'create', 'demo', '--config', config, '--out', out],
-    ]);
+    const child = spawnCreate(config, out);
     const closed = once(child, 'close');
     await reached;
     child.kill('SIGKILL');

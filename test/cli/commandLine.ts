@@ -8,34 +8,10 @@ import { pathToFileURL } from 'node:url';
 import type { JsonObject } from '@backstage/types';
 import type { Emulator } from '../../emulator';
 import type { Result } from '../../src/cli/doctor/check';
-import { run } from '../../src/cli/program';
-import type { Terminal } from '../../src/cli/terminal';
-import { systemClock } from '../../src/time/clock';
+import { commandLine, type Outcome } from '../../testbed/commandLine';
 import { lakebaseConfig } from '../support/lakebase';
 
-export interface Outcome {
-  exitCode: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the command as the shell would, in this process. */
-export async function commandLine(
-  args: string[],
-  surroundings: Partial<Omit<Terminal, 'out' | 'error'>> = {},
-): Promise<Outcome> {
-  const said = { stdout: '', stderr: '' };
-  const exitCode = await run(args, {
-    out: text => (said.stdout += `${text}\n`),
-    error: text => (said.stderr += `${text}\n`),
-    interactive: false,
-    colored: false,
-    env: {},
-    clock: systemClock,
-    ...surroundings,
-  });
-  return { exitCode, ...said };
-}
+export { commandLine, type Outcome };
 
 /** Folders with app-configs, removed after each test. */
 export function configFiles() {
