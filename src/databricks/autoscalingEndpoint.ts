@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { LakebaseError } from '../errors';
 import type { Endpoint, GetResource, Location } from './endpoint';
 import type { EndpointName } from './endpointName';
+import { readPages } from './pages';
 import { hostName, shownName } from './workspaceReply';
 
 const API = '/api/2.0/postgres';
 
-const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
+export const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
 
 const projectReply = z.object({
   status: z.object({ default_branch: shownName }),
@@ -42,12 +43,6 @@ const endpointsReply = z.object({
 
 /** A branch has one read-write endpoint, and a few read replicas. */
 const MAX_PAGES = 20;
-
-const endless = (branch: string) =>
-  new LakebaseError('workspace-reply-invalid', {
-    problem: `The list of the endpoints of ${branch} has no end`,
-    remedy: 'Check that no proxy answers in place of the workspace',
-  });
 
 export interface AutoscalingEndpointOptions {
   name: EndpointName;
@@ -129,22 +124,23 @@ export class AutoscalingEndpoint implements Endpoint {
   }
 
   async #findReadWrite(branch: string, signal?: AbortSignal): Promise<string> {
-    const found: string[] = [];
-    let page: string | undefined;
-    for (let pages = 0; pages === 0 || page; pages++) {
-      if (pages === MAX_PAGES) throw endless(branch);
-      const query = page ? `?page_token=${encodeURIComponent(page)}` : '';
-      const { endpoints, next_page_token } = await this.#get(
-        'list the endpoints of the branch',
-        `${branch}/endpoints${query}`,
-        endpointsReply,
-        signal,
-      );
-      for (const { name, status } of endpoints) {
-        if (status.endpoint_type === READ_WRITE) found.push(name);
-      }
-      page = next_page_token;
-    }
+    const endpoints = await readPages(
+      `the endpoints of ${branch}`,
+      MAX_PAGES,
+      async page => {
+        const query = page ? `?page_token=${encodeURIComponent(page)}` : '';
+        const reply = await this.#get(
+          'list the endpoints of the branch',
+          `${branch}/endpoints${query}`,
+          endpointsReply,
+          signal,
+        );
+        return { entries: reply.endpoints, next: reply.next_page_token };
+      },
+    );
+    const found = endpoints
+      .filter(({ status }) => status.endpoint_type === READ_WRITE)
+      .map(({ name }) => name);
 
     if (found.length === 1) return found[0];
     const { source } = this.#options;

@@ -1,6 +1,7 @@
 import { LakebaseError } from '../errors';
 import { type Clock, elapsedMs, instant } from '../time/clock';
 import { retry } from '../time/retry';
+import { READ_WRITE } from './autoscalingEndpoint';
 import {
   type BranchInfo,
   branchesReply,
@@ -12,6 +13,7 @@ import {
   projectReply,
 } from './branchReplies';
 import type { GetResource, ResourceRequest } from './endpoint';
+import { readPages } from './pages';
 
 const API = '/api/2.0/postgres';
 
@@ -24,8 +26,6 @@ const LONGEST_POLL_MS = 5_000;
 
 /** The platform takes seconds; field reports of an endpoint say two minutes. */
 const PATIENCE_MS = 10 * 60_000;
-
-const READ_WRITE = 'ENDPOINT_TYPE_READ_WRITE';
 
 /** What a branch is made from, and how long it lives. */
 export interface BranchSpec {
@@ -71,24 +71,23 @@ export class BranchApi {
   }
 
   /** @throws LakebaseError */
-  async list({ deleted = false } = {}): Promise<BranchInfo[]> {
-    const found: BranchInfo[] = [];
-    let page: string | undefined;
-    for (let pages = 0; pages === 0 || page; pages++) {
-      if (pages === MAX_PAGES) throw endless(this.project);
-      const query = new URLSearchParams({
-        ...(deleted && { show_deleted: 'true' }),
-        ...(page && { page_token: page }),
-      });
-      const { branches, next_page_token } = await this.#call({
-        action: 'list the branches of the project',
-        path: `${this.project}/branches${query.size > 0 ? `?${query.toString()}` : ''}`,
-        schema: branchesReply,
-      });
-      found.push(...branches);
-      page = next_page_token;
-    }
-    return found;
+  list({ deleted = false } = {}): Promise<BranchInfo[]> {
+    return readPages(
+      `the branches of ${this.project}`,
+      MAX_PAGES,
+      async page => {
+        const query = new URLSearchParams({
+          ...(deleted && { show_deleted: 'true' }),
+          ...(page && { page_token: page }),
+        });
+        const reply = await this.#call({
+          action: 'list the branches of the project',
+          path: `${this.project}/branches${query.size > 0 ? `?${query.toString()}` : ''}`,
+          schema: branchesReply,
+        });
+        return { entries: reply.branches, next: reply.next_page_token };
+      },
+    );
   }
 
   /**
@@ -292,10 +291,4 @@ const gone = (name: string) =>
   new LakebaseError('operation-failed', {
     problem: `${name} is not there any more`,
     remedy: 'See backstage-lakebase branch list --deleted, and try again',
-  });
-
-const endless = (project: string) =>
-  new LakebaseError('workspace-reply-invalid', {
-    problem: `The list of the branches of ${project} has no end`,
-    remedy: 'Check that no proxy answers in place of the workspace',
   });
