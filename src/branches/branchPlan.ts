@@ -14,21 +14,31 @@ export const isUnarchived = ({ state }: BranchInfo): boolean =>
 export const isMadeHere = (branch: BranchInfo, source: string): boolean =>
   isOurs(branch.id) && branch.source === source;
 
+/** Why a branch is production to this tool, which never changes that. */
+export function reasonToSpare(
+  { name, isDefault, isProtected }: BranchInfo,
+  configured: string,
+): string | undefined {
+  if (name === configured) return 'the configuration points at it';
+  if (isDefault) return 'it is the default branch of the project';
+  return isProtected ? 'it is protected' : undefined;
+}
+
 /**
  * Why nobody may delete a branch by this tool, whatever it was made from;
  * undefined for one that ends by itself anyway, and that nobody depends on.
  */
 export function reasonToStay(
-  { name, isDefault, isProtected, expiresAt }: BranchInfo,
+  branch: BranchInfo,
   configured: string,
   all: readonly BranchInfo[],
 ): string | undefined {
-  if (name === configured) return 'the configuration points at it';
-  if (isDefault) return 'it is the default branch of the project';
-  if (isProtected) return 'it is protected';
-  const child = all.find(({ source }) => source === name);
+  const reason = reasonToSpare(branch, configured);
+  if (reason !== undefined) return reason;
+  const child = all.find(({ source }) => source === branch.name);
   if (child) return `${child.name} was made from it`;
-  if (!expiresAt) return 'it does not expire, so somebody meant it to stay';
+  if (!branch.expiresAt)
+    return 'it does not expire, so somebody meant it to stay';
   return undefined;
 }
 

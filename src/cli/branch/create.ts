@@ -14,12 +14,11 @@ import { ConfigurationError, LakebaseError } from '../../errors';
 import { quoteForShell } from '../../texts';
 import { attempt } from '../../time/attempt';
 import { EXIT } from '../exitCodes';
-import { interruptible } from '../interruption';
 import { formatSpan } from '../table';
 import type { Terminal } from '../terminal';
-import { openProject, type Project } from './project';
+import { inProject, type Project, useProject } from './project';
 import { renderScrubbed } from './scrub';
-import { scrubAll } from './scrubAll';
+import { scrubCopy } from './scrubCopy';
 import { showSteps } from './steps';
 
 export interface CreateOptions {
@@ -56,8 +55,7 @@ export async function create(
     options.at === undefined
       ? undefined
       : parsePointInTime(options.at, '--at', terminal.clock.wall());
-  return interruptible(terminal, async signal => {
-    const project = await openProject(options.config, terminal, signal);
+  return inProject(options.config, terminal, async (project, signal) => {
     let ours = false;
     try {
       const source = options.from
@@ -77,7 +75,10 @@ export async function create(
       });
       const scrubbed = options.scrub
         ? await step('scrub', () =>
-            scrub(project, source, made, options.allowUnknown ?? [], signal),
+            scrubCopy(project, source, made, {
+              allowed: options.allowUnknown,
+              signal,
+            }),
           )
         : undefined;
       await writeOverlay(options.out, project, made);
@@ -86,8 +87,6 @@ export async function create(
     } catch (error) {
       if (ours) await tidyUp(options, terminal, id, error);
       throw error;
-    } finally {
-      project.close();
     }
   });
 }
@@ -137,26 +136,6 @@ function readTtl({ ttl, pr }: CreateOptions): number {
     `--ttl '${text}' is not possible`,
     'A branch lives from 1 minute to 30 days',
   );
-}
-
-async function scrub(
-  project: Project,
-  source: string,
-  made: MadeBranch,
-  allowed: string[],
-  signal: AbortSignal,
-): Promise<ScrubbedTable[] | undefined> {
-  const there = await project.api.endpointOf(source);
-  const from = project.access(there.name, there.host);
-  const copy = project.access(made.endpoint, made.host);
-  const close = () => Promise.all([copy.close(), from.close()]);
-  // What is under way fails then, and is rolled back by Postgres.
-  signal.addEventListener('abort', () => void close());
-  try {
-    return await scrubAll(copy, from, allowed);
-  } finally {
-    await close();
-  }
 }
 
 async function writeOverlay(
@@ -238,18 +217,16 @@ async function tidyUp(
   const { clock } = terminal;
   try {
     await attempt(
-      async signal => {
-        const { api, close } = await openProject(config, terminal, signal);
-        const left = await api.find(api.nameOf(id));
-        if (left) {
+      signal =>
+        useProject(config, terminal, signal, async ({ api }) => {
+          const left = await api.find(api.nameOf(id));
+          if (!left) return;
           await api.untilReady(left);
           await api.delete(left.name);
           terminal.error(
             `${left.name} is deleted again${refused ? ', since it could not be scrubbed' : ''}`,
           );
-        }
-        close();
-      },
+        }),
       { clock, timeoutMs: TIDYING_MS },
     );
   } catch {

@@ -2,10 +2,9 @@ import { isMadeHere } from '../../branches/branchPlan';
 import { pullRequestOf } from '../../branches/branchName';
 import type { BranchInfo } from '../../databricks/branchReplies';
 import { EXIT } from '../exitCodes';
-import { interruptible } from '../interruption';
 import { formatBytes, formatSpan, renderTable } from '../table';
 import type { Terminal } from '../terminal';
-import { openProject, type Project } from './project';
+import { inProject, type Project } from './project';
 
 export interface ListOptions {
   config?: string[];
@@ -18,22 +17,17 @@ export function list(
   { config, deleted, json }: ListOptions,
   terminal: Terminal,
 ): Promise<number> {
-  return interruptible(terminal, async signal => {
-    const project = await openProject(config, terminal, signal);
-    try {
-      const found = await project.api.list({ deleted });
-      const shown = await Promise.all(
-        found.map(branch => describe(branch, project)),
-      );
-      terminal.out(
-        json
-          ? JSON.stringify({ version: 1, branches: shown }, undefined, 2)
-          : render(shown, terminal.clock.wall()),
-      );
-      return EXIT.ok;
-    } finally {
-      project.close();
-    }
+  return inProject(config, terminal, async project => {
+    const found = await project.api.list({ deleted });
+    const shown = await Promise.all(
+      found.map(branch => describe(branch, project)),
+    );
+    terminal.out(
+      json
+        ? JSON.stringify({ version: 1, branches: shown }, undefined, 2)
+        : render(shown, terminal.clock.wall()),
+    );
+    return EXIT.ok;
   });
 }
 

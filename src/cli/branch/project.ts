@@ -11,6 +11,7 @@ import { parseEndpointName } from '../../databricks/endpointName';
 import { Workspace } from '../../databricks/workspace';
 import { ConfigurationError, LakebaseError } from '../../errors';
 import { checkIsOurs, DatabaseAccess } from '../databaseAccess';
+import { interruptible } from '../interruption';
 import { loadConfig, overlaid } from '../loadConfig';
 import type { Terminal } from '../terminal';
 
@@ -25,15 +26,25 @@ export interface Project {
   overlay(endpoint: string, host: string): JsonObject;
   /** The databases of the portal there. */
   access(endpoint: string, host: string): DatabaseAccess;
-  close: () => void;
 }
 
+/** Runs a command on the project, which Ctrl-C interrupts. */
+export const inProject = (
+  configFiles: string[] | undefined,
+  terminal: Terminal,
+  work: (project: Project, signal: AbortSignal) => Promise<number>,
+): Promise<number> =>
+  interruptible(terminal, signal =>
+    useProject(configFiles, terminal, signal, project => work(project, signal)),
+  );
+
 /** @throws ConfigurationError, LakebaseError */
-export async function openProject(
+export async function useProject<T>(
   configFiles: string[] | undefined,
   { env, clock }: Terminal,
   signal: AbortSignal,
-): Promise<Project> {
+  work: (project: Project) => Promise<T>,
+): Promise<T> {
   const { config } = await loadConfig(configFiles);
   const base = baseOf(readConfig(config, env));
   const { value, source } = base.endpoint;
@@ -68,7 +79,7 @@ export async function openProject(
     const { name: configured } = await branch(
       name.branch ?? (await defaultBranchOf(api)),
     );
-    return {
+    return await work({
       api,
       configured,
       branch,
@@ -78,11 +89,9 @@ export async function openProject(
         const settings = readConfig(there, env);
         return new DatabaseAccess(settings, baseOf(settings), clock);
       },
-      close: () => workspace.stop(),
-    };
-  } catch (error) {
+    });
+  } finally {
     workspace.stop();
-    throw error;
   }
 }
 

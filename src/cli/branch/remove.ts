@@ -5,9 +5,8 @@ import { parseDuration } from '../../branches/pointInTime';
 import type { BranchInfo } from '../../databricks/branchReplies';
 import { ConfigurationError, LakebaseError } from '../../errors';
 import { EXIT } from '../exitCodes';
-import { interruptible } from '../interruption';
 import type { Terminal } from '../terminal';
-import { openProject } from './project';
+import { inProject } from './project';
 
 interface CommonOptions {
   config?: string[];
@@ -20,31 +19,24 @@ export function remove(
   { config, json }: CommonOptions,
   terminal: Terminal,
 ): Promise<number> {
-  return interruptible(terminal, async signal => {
-    const project = await openProject(config, terminal, signal);
-    try {
-      const { api, configured } = project;
-      const all = await api.list();
-      const found = all.find(branch => branch.name === api.nameOf(id));
-      const reason = found && reasonToKeep(found, configured, all);
-      if (found && reason) {
-        throw new LakebaseError('branch-refused', {
-          problem: `${found.name} is not deleted: ${reason}`,
-          remedy: 'If it is meant, delete it in the workspace or with its CLI',
-          statements: [`databricks postgres delete-branch ${found.name}`],
-        });
-      }
-      if (found) {
-        terminal.error(`Deleting ${found.name}, a copy of ${configured}`);
-        await api.delete(found.name);
-      }
-      report(terminal, json, [
-        { name: api.nameOf(id), deleted: Boolean(found) },
-      ]);
-      return EXIT.ok;
-    } finally {
-      project.close();
+  return inProject(config, terminal, async project => {
+    const { api, configured } = project;
+    const all = await api.list();
+    const found = all.find(branch => branch.name === api.nameOf(id));
+    const reason = found && reasonToKeep(found, configured, all);
+    if (found && reason) {
+      throw new LakebaseError('branch-refused', {
+        problem: `${found.name} is not deleted: ${reason}`,
+        remedy: 'If it is meant, delete it in the workspace or with its CLI',
+        statements: [`databricks postgres delete-branch ${found.name}`],
+      });
     }
+    if (found) {
+      terminal.error(`Deleting ${found.name}, a copy of ${configured}`);
+      await api.delete(found.name);
+    }
+    report(terminal, json, [{ name: api.nameOf(id), deleted: Boolean(found) }]);
+    return EXIT.ok;
   });
 }
 
@@ -61,26 +53,21 @@ export async function sweep(
 ): Promise<number> {
   const { config, dryRun, json } = options;
   const isOver = await readCriteria(options, terminal.clock.wall());
-  return interruptible(terminal, async signal => {
-    const project = await openProject(config, terminal, signal);
-    try {
-      const { api, configured } = project;
-      const all = await api.list();
-      const gone: Swept[] = [];
-      for (const branch of all) {
-        if (!isMadeHere(branch, configured) || !isOver(branch)) continue;
-        const kept = reasonToKeep(branch, configured, all);
-        if (!kept && !dryRun) {
-          terminal.error(`Deleting ${branch.name}, a copy of ${configured}`);
-          await api.delete(branch.name);
-        }
-        gone.push({ name: branch.name, deleted: !kept && !dryRun, kept });
+  return inProject(config, terminal, async project => {
+    const { api, configured } = project;
+    const all = await api.list();
+    const gone: Swept[] = [];
+    for (const branch of all) {
+      if (!isMadeHere(branch, configured) || !isOver(branch)) continue;
+      const kept = reasonToKeep(branch, configured, all);
+      if (!kept && !dryRun) {
+        terminal.error(`Deleting ${branch.name}, a copy of ${configured}`);
+        await api.delete(branch.name);
       }
-      report(terminal, json, gone, dryRun);
-      return EXIT.ok;
-    } finally {
-      project.close();
+      gone.push({ name: branch.name, deleted: !kept && !dryRun, kept });
     }
+    report(terminal, json, gone, dryRun);
+    return EXIT.ok;
   });
 }
 

@@ -4,6 +4,7 @@ import {
   type ScrubbedTable,
 } from '../../branches/scrub';
 import type { DatabaseAccess } from '../databaseAccess';
+import type { Project } from './project';
 
 /** Databases of plugins, where each has one of its own. */
 const DATABASES = `
@@ -53,17 +54,43 @@ async function placesOf(access: DatabaseAccess): Promise<Place[]> {
   ];
 }
 
+export interface ScrubCopyOptions {
+  /** Plugins whose unknown tables stay as they are. */
+  allowed?: readonly string[];
+  /** Also what was scrubbed before. */
+  again?: boolean;
+  /** What is under way fails then, and is rolled back by Postgres. */
+  signal: AbortSignal;
+}
+
 /**
  * Scrubs all databases of a copy that were not scrubbed before.
  *
  * @returns what became of each table; undefined where all was done already.
  * @throws LakebaseError
  */
-export async function scrubAll(
+export async function scrubCopy(
+  project: Project,
+  source: string,
+  { endpoint, host }: { endpoint: string; host: string },
+  { signal, ...options }: ScrubCopyOptions,
+): Promise<ScrubbedTable[] | undefined> {
+  const there = await project.api.endpointOf(source);
+  const from = project.access(there.name, there.host);
+  const copy = project.access(endpoint, host);
+  const close = () => Promise.all([copy.close(), from.close()]);
+  signal.addEventListener('abort', () => void close());
+  try {
+    return await scrubAll(copy, from, options);
+  } finally {
+    await close();
+  }
+}
+
+async function scrubAll(
   copy: DatabaseAccess,
   source: DatabaseAccess,
-  allowed: readonly string[],
-  { again = false } = {},
+  { allowed = [], again = false }: Omit<ScrubCopyOptions, 'signal'>,
 ): Promise<ScrubbedTable[] | undefined> {
   const done: ScrubbedTable[] = [];
   let scrubbed = 0;
