@@ -59,16 +59,20 @@ export const getPgClient = (knex: Knex) => knex.client as PgKnexClient;
 export const markUnusable = (connection: Client, reason: unknown) =>
   Object.assign(connection, { __knex__disposed: reason });
 
-/** Calls `listener` with the id of a connection whose query timed out. */
-export function onQueryTimeout(
+type QueryError = Error & { code?: string };
+
+/** Calls `listener` with the error of a query, and its connection's id. */
+export function onQueryError(
   knex: Knex,
-  listener: (connectionId: string) => void,
+  listener: (error: QueryError, connectionId: string) => void,
 ): void {
   knex.on(
     'query-error',
-    ({ message }: Error, { __knexUid }: { __knexUid: string }) => {
-      // pg's words for `query_timeout`.
-      if (message.endsWith('Query read timeout')) listener(__knexUid);
-    },
+    (error: QueryError, { __knexUid }: { __knexUid: string }) =>
+      listener(error, __knexUid),
   );
 }
+
+/** pg's words for `query_timeout`, below those of Knex. */
+export const isQueryTimeout = (message: string) =>
+  message.endsWith('Query read timeout');

@@ -28,6 +28,8 @@ export class Liveness {
   readonly #lastUse = new WeakMap<Client, Instant>();
   /** When one was asked that did not answer. */
   #silentSince?: Instant;
+  /** When one was last cut off. */
+  #cutOff?: Instant;
 
   constructor(options: LivenessOptions) {
     this.#options = options;
@@ -38,10 +40,18 @@ export class Liveness {
     this.#lastUse.set(connection, instant(this.#options.clock));
   }
 
+  /**
+   * One of them was cut off. Whatever did that is doing it to the others, whose
+   * ends may be read a moment later, so none is trusted that was in use before.
+   */
+  cutOff(): void {
+    this.#cutOff = instant(this.#options.clock);
+  }
+
   async check(connection: Client): Promise<boolean> {
     const { tokens, clock } = this.#options;
     const lastUse = this.#lastUse.get(connection)!;
-    if (elapsedMs(clock, lastUse) < TRUSTED_MS) return true;
+    if (this.#isTrusted(lastUse)) return true;
     // What took one of them away took the others as well, most likely; each
     // would cost its query the whole wait. Unless none can be opened instead.
     const suspect =
@@ -53,6 +63,14 @@ export class Liveness {
     if (answer === 'none') this.#silentSince = asked;
     if (answer === 'alive') this.used(connection);
     return answer === 'alive';
+  }
+
+  #isTrusted(lastUse: Instant): boolean {
+    const since = this.#cutOff?.monotonic ?? -Infinity;
+    return (
+      lastUse.monotonic > since &&
+      elapsedMs(this.#options.clock, lastUse) < TRUSTED_MS
+    );
   }
 
   #ask(connection: Client): Promise<'alive' | 'ended' | 'none'> {

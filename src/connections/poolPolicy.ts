@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
 import { elapsedMs, instant, type Instant } from '../time/clock';
-import { getPgClient, onQueryTimeout } from './knexInternals';
+import { getPgClient, isQueryTimeout, onQueryError } from './knexInternals';
 import { Liveness, type LivenessOptions } from './liveness';
 import { boundGoodbye } from './sockets';
 
@@ -17,7 +17,7 @@ export interface PoolPolicyOptions extends LivenessOptions {
 
 /**
  * Decides which connections of a pool are used again: not those that are too
- * old, that wait for a query that was given up, or that died while idle. While
+ * old, that wait for a query that was given up, or that have died. While
  * there is no credential to open new ones with, neither age nor idleness ends
  * one.
  *
@@ -32,23 +32,30 @@ export function keepPoolFresh(
   const { tokens, clock } = options;
   const ages = new ConnectionAges(options);
 
-  // After `query_timeout` pg leaves a connection to the query that it gave up,
-  // and lets the next one wait behind it; on a dead connection, for ever.
-  const stuck = new Set<string>();
-  onQueryTimeout(knex, id => stuck.add(id));
+  const liveness = new Liveness(options);
+  const unusable = new Set<string>();
+  onQueryError(knex, ({ code, message }, id) => {
+    // pg leaves the connection to the query that it gave up, and lets the next
+    // one wait behind it; on a dead connection, for ever.
+    if (isQueryTimeout(message)) unusable.add(id);
+    // The server ends the connection, but its end arrives later.
+    if (code?.startsWith('57P')) {
+      unusable.add(id);
+      liveness.cutOff();
+    }
+  });
 
   const destroy = client.destroyRawConnection.bind(client);
   client.destroyRawConnection = connection => {
-    stuck.delete(connection.__knexUid);
+    unusable.delete(connection.__knexUid);
     boundGoodbye(connection, clock);
     return destroy(connection);
   };
 
-  const liveness = new Liveness(options);
   pool.on('release', connection => liveness.used(connection));
   const validate = pool.validate.bind(pool);
   pool.validate = async connection =>
-    !stuck.has(connection.__knexUid) &&
+    !unusable.has(connection.__knexUid) &&
     !ages.isOver(connection) &&
     (await validate(connection)) &&
     liveness.check(connection);
@@ -60,6 +67,7 @@ export function keepPoolFresh(
   return connection => {
     ages.add(connection);
     liveness.used(connection);
+    connection.once('error', () => liveness.cutOff());
   };
 }
 

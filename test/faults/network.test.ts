@@ -103,8 +103,9 @@ const block = (ms: number) =>
 
 /** By a query that has to wait for so long, and no longer. */
 async function expectAnswerAfter(ms: number, clock: FakeClock, knex: Knex) {
+  const asked = jest.spyOn(Client.prototype, 'query');
   const answer = knex.raw('select 1').then();
-  await settle();
+  while (asked.mock.calls.length === 0) await settle();
   await clock.advance(ms);
 
   await expect(answer).resolves.toBeDefined();
@@ -182,6 +183,18 @@ describe('a connection that died while it was idle', () => {
     network.swallow();
 
     await expectAnswerAfter(1_000, clock, knex);
+  });
+
+  it('is looked for at once where another one was just cut off', async () => {
+    const { network, clock, knex } = await startIdle(2);
+    await useAtOnce(knex, 2);
+    await expect(
+      knex.raw('select pg_terminate_backend(pg_backend_pid())'),
+    ).rejects.toMatchObject({ code: '57P01' });
+    network.swallow();
+    clock.block(1);
+
+    await expectAnswerAfter(2_000, clock, knex);
   });
 
   it('is looked for only where a connection was idle for a second', async () => {

@@ -86,7 +86,7 @@ export class FaultyNetwork {
       // Resets are part of the game; 'close' follows.
       gone.on('error', () => {});
       gone.on('close', () => {
-        this.#links.delete(link);
+        if (other.closed) this.#links.delete(link);
         if (!link.dead) other.destroy();
       });
     };
