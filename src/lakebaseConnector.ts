@@ -22,7 +22,7 @@ import { cutOff } from './connections/sockets';
 import type { ConnectionTarget } from './connections/target';
 import type { Targets } from './connections/targets';
 import { LakebaseError } from './errors';
-import { takeTurnsAtMigrations } from './migrations/migrations';
+import { takeTurnsAtMigrations } from './migrations/turns';
 import type { Attempts } from './time/attempts';
 import type { Clock } from './time/clock';
 import { retry } from './time/retry';

@@ -1,17 +1,19 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { LakebaseError } from '../errors';
 import {
+  inTransaction,
+  MARKS,
+  proveCopy,
+  readMark,
+  type Session,
+} from './marks';
+import {
   CORE_TABLES,
   KNEX_TABLE,
   PLUGIN_TABLES,
   type ScrubRule,
   SECRET_COLUMN,
 } from './scrubRules';
-
-/** A connection to one database: its statements run one after the other. */
-export interface Session {
-  rows<Row extends object>(sql: string, values?: unknown[]): Promise<Row[]>;
-}
 
 /** One database of a branch, and whose schemas are in it. */
 export interface ScrubbedDatabase {
@@ -44,9 +46,6 @@ interface Step extends Table {
   plugin: string;
   rule: ScrubRule;
 }
-
-/** Where this tool keeps what it knows of a copy. */
-const MARKS = 'backstage_lakebase';
 
 const TABLES = `
   SELECT n.nspname AS schema, c.relname AS table,
@@ -82,7 +81,7 @@ export async function scrubDatabase(
 ): Promise<ScrubbedTable[]> {
   const tables = await database.copy.rows<Table>(TABLES);
   const steps = plan(database, tables, allowed);
-  await proveCopy(database);
+  await proveCopy(database.name, database.copy, database.source);
   return inTransaction(database.copy, async () => {
     const counts: number[] = [];
     for (const step of steps) counts.push(await countRows(database.copy, step));
@@ -137,48 +136,6 @@ function plan(
   });
 }
 
-/**
- * Writes something to the copy that the source does not show: whatever names
- * and hosts said, they are two databases.
- */
-async function proveCopy({ name, copy, source }: ScrubbedDatabase) {
-  const [{ mark }] = await inTransaction(copy, async () => {
-    await copy.rows(
-      `CREATE SCHEMA IF NOT EXISTS ${MARKS};
-       CREATE TABLE IF NOT EXISTS ${MARKS}.marks (name text PRIMARY KEY, value text)`,
-    );
-    return copy.rows<{ mark: string }>(
-      `INSERT INTO ${MARKS}.marks (name, value)
-       VALUES ('proof', pg_catalog.gen_random_uuid()::text)
-       ON CONFLICT (name) DO UPDATE SET value = excluded.value
-       RETURNING value AS mark`,
-    );
-  });
-  if ((await readMark(source, 'proof')) !== mark) return;
-  throw new LakebaseError('branch-refused', {
-    problem:
-      `What was written to database ${name} of the copy is in its source, too: ` +
-      'they are the same database, and nothing of it is scrubbed',
-    remedy: 'Check that no host or tunnel of the configuration leads elsewhere',
-  });
-}
-
-/** Undefined also where there have never been marks. */
-async function readMark(
-  session: Session,
-  name: 'scrubbed' | 'proof',
-): Promise<string | undefined> {
-  const [{ exists }] = await session.rows<{ exists: boolean }>(
-    `SELECT pg_catalog.to_regclass('${MARKS}.marks') IS NOT NULL AS exists`,
-  );
-  if (!exists) return undefined;
-  const [mark] = await session.rows<{ value: string }>(
-    `SELECT value FROM ${MARKS}.marks WHERE name = $1`,
-    [name],
-  );
-  return (mark as { value: string } | undefined)?.value;
-}
-
 /** How many rows a rule is about. */
 async function countRows(session: Session, step: Step): Promise<number> {
   const { condition } = changeOf(step);
@@ -223,24 +180,4 @@ function changeOf({ rule, columns }: Step) {
     conditions.push(open);
   }
   return { sets, condition: `WHERE ${conditions.join(' OR ') || 'false'}` };
-}
-
-async function inTransaction<T>(
-  session: Session,
-  work: () => Promise<T>,
-): Promise<T> {
-  await session.rows('BEGIN READ WRITE');
-  try {
-    // The same command may be at work twice.
-    await session.rows(
-      `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('${MARKS}'))`,
-    );
-    const result = await work();
-    await session.rows('COMMIT');
-    return result;
-  } catch (error) {
-    // The connection may be what failed.
-    await session.rows('ROLLBACK').catch(() => {});
-    throw error;
-  }
 }

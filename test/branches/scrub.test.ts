@@ -1,9 +1,6 @@
 import { Client } from 'pg';
-import {
-  isScrubbed,
-  scrubDatabase,
-  type Session,
-} from '../../src/branches/scrub';
+import { isScrubbed, scrubDatabase } from '../../src/branches/scrub';
+import type { Session } from '../../src/branches/marks';
 import { PLUGIN_TABLES } from '../../src/branches/scrubRules';
 import type { Emulator } from '../../emulator';
 import { migrationsOf } from '../../testbed/pluginMigrations';

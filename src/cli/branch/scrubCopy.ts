@@ -4,55 +4,8 @@ import {
   type ScrubbedTable,
 } from '../../branches/scrub';
 import type { DatabaseAccess } from '../databaseAccess';
+import { placesOf } from '../places';
 import type { Project } from './project';
-
-/** Databases of plugins, where each has one of its own. */
-const DATABASES = `
-  SELECT datname AS name FROM pg_catalog.pg_database
-  WHERE datallowconn AND NOT datistemplate
-    AND pg_catalog.starts_with(datname, $1) ORDER BY datname`;
-
-interface Place {
-  database: string;
-  pluginOf: (schema: string) => string | undefined;
-}
-
-/** Where the plugins in general keep their tables, and those by name. */
-async function placesOf(access: DatabaseAccess): Promise<Place[]> {
-  const { settings, endpoint, plugin } = access;
-  const { namePrefix, schemaMode } = settings;
-  const named = endpoint.plugins.map(id => ({
-    id,
-    database: settings.forPlugin(id)!.database.connection.database,
-  }));
-  if (schemaMode) {
-    const databases = [
-      plugin.connection.database,
-      ...named.map(it => it.database),
-    ];
-    return [...new Set(databases)].map(database => ({
-      database,
-      pluginOf: schema =>
-        schema.startsWith(namePrefix)
-          ? schema.slice(namePrefix.length)
-          : undefined,
-    }));
-  }
-  const admin = await access.open(endpoint.adminDatabase);
-  const found = await admin.rows<{ name: string }>(DATABASES, [namePrefix]);
-  const others = named.filter(
-    ({ database }) => !found.some(({ name }) => name === database),
-  );
-  return [
-    ...found.map(({ name }) => ({
-      database: name,
-      pluginOf: () =>
-        named.find(({ database }) => database === name)?.id ??
-        name.slice(namePrefix.length),
-    })),
-    ...others.map(({ id, database }) => ({ database, pluginOf: () => id })),
-  ];
-}
 
 export interface ScrubCopyOptions {
   /** Plugins whose unknown tables stay as they are. */
