@@ -13,6 +13,7 @@ const ROOMS = {
     'config',
     'connections',
     'databricks',
+    'migrations',
     'startupNotices',
     'time',
   ],

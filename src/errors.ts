@@ -39,6 +39,7 @@ const PASSES_BY_ITSELF = {
   'branch-refused': false,
   'operation-failed': false,
   'scrub-refused': false,
+  'migrations-locked': false,
   'connections-spent': false,
   'role-missing': false,
   'login-refused': false,

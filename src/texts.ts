@@ -20,3 +20,12 @@ const MAX_LENGTH = 1_000;
 
 /** As much of a server's text as is looked at: patterns take time with more. */
 export const shortened = (text: string): string => text.slice(0, MAX_LENGTH);
+
+/** The message of an error, for a line of a report. */
+export const onOneLine = (error: unknown): string =>
+  showControls(
+    shortened(error instanceof Error ? error.message : String(error)).replace(
+      /\s+/g,
+      ' ',
+    ),
+  );

@@ -187,6 +187,25 @@ export class BranchChanges {
     });
   }
 
+  updateEndpoint(name: string, mask: string | null, spec: Spec): object {
+    this.#catalog.read(name);
+    const known: Record<string, 'minCu' | 'maxCu'> = {
+      'spec.autoscaling_limit_min_cu': 'minCu',
+      'spec.autoscaling_limit_max_cu': 'maxCu',
+    };
+    const masks = (mask ?? '').split(',').filter(Boolean);
+    if (masks.length === 0) throw invalid("Field 'update_mask' is required");
+    for (const each of masks) {
+      if (!(each in known))
+        throw invalid(`Unknown field '${each}' in update_mask`);
+      const value = Number(spec[each.slice('spec.'.length)]);
+      this.#catalog.changeEndpoint(name, { [known[each]]: value });
+    }
+    return this.#operations.start(name, 'Endpoint', () =>
+      Promise.resolve(this.#catalog.read(name)),
+    );
+  }
+
   /** By the platform's clock. */
   async expire(): Promise<void> {
     for (const { name, expiresAt } of this.#catalog.branches()) {

@@ -53,6 +53,7 @@ async function bodyOf(
     case 'deleteBranch':
     case 'undeleteBranch':
     case 'createEndpoint':
+    case 'updateEndpoint':
       checkMayManage(callerOf(request, platform), platform);
       await platform.branchChanges.expire();
       return change(route, request, platform);
@@ -84,6 +85,8 @@ function change(
       );
     case 'updateBranch':
       return branchChanges.update(name, query.get('update_mask'), spec);
+    case 'updateEndpoint':
+      return branchChanges.updateEndpoint(name, query.get('update_mask'), spec);
     case 'undeleteBranch':
       return branchChanges.undelete(posix.dirname(name));
     case 'createEndpoint':

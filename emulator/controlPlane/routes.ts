@@ -10,6 +10,7 @@ export type Route =
   | 'endpoint'
   | 'createBranch'
   | 'updateBranch'
+  | 'updateEndpoint'
   | 'deleteBranch'
   | 'undeleteBranch'
   | 'createEndpoint'
@@ -38,6 +39,7 @@ const PATTERNS: [Route, method: string, path: RegExp][] = [
   ['updateBranch', 'PATCH', resource('projects/*/branches/*')],
   ['deleteBranch', 'DELETE', resource('projects/*/branches/*')],
   ['undeleteBranch', 'POST', resource('projects/*/branches/*/undelete')],
+  ['updateEndpoint', 'PATCH', resource('projects/*/branches/*/endpoints/*')],
   ['createEndpoint', 'POST', resource('projects/*/branches/*/endpoints')],
   ['operation', 'GET', new RegExp(`^${API}/.+/operations/[^/]+$`)],
   ['instance', 'GET', /^\/api\/2\.0\/database\/instances\/[^/]+$/],

@@ -1,5 +1,5 @@
 import { type Explanation, getExplanation, LakebaseError } from '../errors';
-import { showControls, shortened } from '../texts';
+import { onOneLine } from '../texts';
 
 /** What to show of an error that ends a check or a command. */
 export function explainFailure(error: unknown): Explanation {
@@ -15,6 +15,3 @@ export function explainFailure(error: unknown): Explanation {
     ? { ...explanation, problem: `${explanation.problem}: ${onOneLine(cause)}` }
     : explanation;
 }
-
-const onOneLine = ({ message }: Error) =>
-  showControls(shortened(message).replace(/\s+/g, ' '));

@@ -7,6 +7,7 @@ import { addBranchCommands } from './branch/program';
 import { doctor, DoctorOptions } from './doctor';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
+import { addMigrationCommands } from './migrations/program';
 import { psql } from './psql';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
@@ -100,6 +101,7 @@ function createProgram(
         done(await psql({ plugin, config, args: forPsql }, terminal)),
     );
   addBranchCommands(program, command, terminal, done);
+  addMigrationCommands(command, terminal, done);
   return program;
 }
 

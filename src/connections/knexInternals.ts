@@ -13,6 +13,7 @@ export type PooledConnection = Client & { __knexUid: string };
 export interface TarnPool {
   /** Since when, by `Date.now()`, each of them has been idle. */
   free: { resource: Client; timestamp: number }[];
+  used: { resource: Client }[];
   max: number;
   numFree(): number;
   numUsed(): number;

@@ -35,6 +35,21 @@ export interface BranchSpec {
   ttlMs: number;
 }
 
+/** A read-write endpoint that can be connected to. */
+export interface BranchEndpoint {
+  /** `projects/…/branches/…/endpoints/…` */
+  name: string;
+  host: string;
+  /** Missing where the platform does not say. */
+  size?: EndpointSize;
+}
+
+/** In compute units. */
+export interface EndpointSize {
+  min: number;
+  max: number;
+}
+
 /**
  * The branches of one project. Each call is retried while what keeps it from
  * succeeding may pass, until `signal` aborts.
@@ -174,7 +189,7 @@ export class BranchApi {
    *
    * @throws LakebaseError
    */
-  async endpointOf(branch: string): Promise<{ name: string; host: string }> {
+  async endpointOf(branch: string): Promise<BranchEndpoint> {
     const wait = this.#waitFor(`the endpoint of ${branch} to have a host`);
     for (;;) {
       const found = (await this.#endpoints(branch)).find(
@@ -182,10 +197,36 @@ export class BranchApi {
       );
       if (!found) await this.#createEndpoint(branch);
       else if (found.status.hosts.host) {
-        return { name: found.name, host: found.status.hosts.host };
+        const { hosts, ...status } = found.status;
+        const min = status.autoscaling_limit_min_cu;
+        const max = status.autoscaling_limit_max_cu;
+        const size =
+          min === undefined || max === undefined ? undefined : { min, max };
+        return { name: found.name, host: hosts.host!, size };
       }
       await wait();
     }
+  }
+
+  /**
+   * Gives an endpoint another size, and waits until it has it.
+   *
+   * @throws LakebaseError
+   */
+  async resize(
+    branch: string,
+    endpoint: string,
+    { min, max }: EndpointSize,
+  ): Promise<void> {
+    const mask = ['min', 'max'].map(it => `spec.autoscaling_limit_${it}_cu`);
+    await this.#change(branch, {
+      action: `resize ${endpoint}`,
+      method: 'PATCH',
+      path: `${endpoint}?update_mask=${mask.join(',')}`,
+      body: {
+        spec: { autoscaling_limit_min_cu: min, autoscaling_limit_max_cu: max },
+      },
+    });
   }
 
   /** Its endpoints and their states. */

@@ -80,6 +80,8 @@ export const endpointsReply = z.object({
           .object({
             endpoint_type: z.string().optional(),
             current_state: shownName.optional().catch(undefined),
+            autoscaling_limit_min_cu: z.number().optional().catch(undefined),
+            autoscaling_limit_max_cu: z.number().optional().catch(undefined),
             hosts: z.object({ host: hostName.optional() }).prefault({}),
           })
           .prefault({}),

@@ -12,11 +12,11 @@ import { parseDuration, parsePointInTime } from '../../branches/pointInTime';
 import type { ScrubbedTable } from '../../branches/scrub';
 import { ConfigurationError, LakebaseError } from '../../errors';
 import { quoteForShell } from '../../texts';
-import { attempt } from '../../time/attempt';
 import { EXIT } from '../exitCodes';
 import { formatSpan } from '../table';
 import type { Terminal } from '../terminal';
-import { inProject, type Project, useProject } from './project';
+import { deleteAgain } from './deleteAgain';
+import { inProject, type Project } from './project';
 import { renderScrubbed } from './scrub';
 import { scrubCopy } from './scrubCopy';
 import { showSteps } from './steps';
@@ -39,9 +39,6 @@ const PULL_REQUEST_TTL = '24h';
 const TTL = '7d';
 const MAX_TTL_MS = 30 * 86_400_000;
 const MIN_TTL_MS = 60_000;
-
-/** How long tidying up may take after an interruption. */
-const TIDYING_MS = 30_000;
 
 /** Makes a copy of production that a portal can be started on. */
 export async function create(
@@ -214,20 +211,11 @@ async function tidyUp(
 ): Promise<void> {
   const refused =
     cause instanceof LakebaseError && cause.code === 'scrub-refused';
-  const { clock } = terminal;
   try {
-    await attempt(
-      signal =>
-        useProject(config, terminal, signal, async ({ api }) => {
-          const left = await api.find(api.nameOf(id));
-          if (!left) return;
-          await api.untilReady(left);
-          await api.delete(left.name);
-          terminal.error(
-            `${left.name} is deleted again${refused ? ', since it could not be scrubbed' : ''}`,
-          );
-        }),
-      { clock, timeoutMs: TIDYING_MS },
+    const name = await deleteAgain(config, terminal, id);
+    if (name === undefined) return;
+    terminal.error(
+      `${name} is deleted again${refused ? ', since it could not be scrubbed' : ''}`,
     );
   } catch {
     terminal.error(

@@ -24,6 +24,8 @@ export interface Project {
   branch(idOrName: string): Promise<BranchInfo>;
   /** What to put on top of the configuration to be on another endpoint. */
   overlay(endpoint: string, host: string): JsonObject;
+  /** What a backend there would be told. */
+  settings(endpoint: string, host: string): Settings;
   /** The databases of the portal there. */
   access(endpoint: string, host: string): DatabaseAccess;
 }
@@ -79,15 +81,17 @@ export async function useProject<T>(
     const { name: configured } = await branch(
       name.branch ?? (await defaultBranchOf(api)),
     );
+    const settings = (endpoint: string, host: string) =>
+      readConfig(overlaid(config, overlay(endpoint, host)), env);
     return await work({
       api,
       configured,
       branch,
       overlay,
+      settings,
       access: (endpoint, host) => {
-        const there = overlaid(config, overlay(endpoint, host));
-        const settings = readConfig(there, env);
-        return new DatabaseAccess(settings, baseOf(settings), clock);
+        const there = settings(endpoint, host);
+        return new DatabaseAccess(there, baseOf(there), clock);
       },
     });
   } finally {
@@ -95,7 +99,7 @@ export async function useProject<T>(
   }
 }
 
-function baseOf(settings: Settings): EndpointSettings {
+export function baseOf(settings: Settings): EndpointSettings {
   const base = settings.endpoints.find(endpoint => endpoint.base);
   if (!base) {
     throw new ConfigurationError(

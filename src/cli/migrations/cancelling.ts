@@ -1,0 +1,41 @@
+import type { Knex } from 'knex';
+import { getPgClient } from '../../connections/knexInternals';
+import type { Queries } from '../../migrations/queries';
+import type { Clock } from '../../time/clock';
+
+const AGAIN_AFTER_MS = 500;
+
+/**
+ * Runs `work`, and cancels its statements when it is interrupted, so that it
+ * fails as by itself: its transaction is rolled back, and Knex frees its lock.
+ */
+export async function cancelling<T>(
+  knex: Knex,
+  { rows }: Queries,
+  { signal, clock }: { signal: AbortSignal; clock: Clock },
+  work: () => Promise<T>,
+): Promise<T> {
+  const done = new AbortController();
+  const cancel = async () => {
+    while (!done.signal.aborted) {
+      const { used } = getPgClient(knex).pool;
+      const ids = used.map(
+        ({ resource }) => (resource as { processID?: number }).processID,
+      );
+      await rows(
+        'SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.unnest($1::int[]) pid',
+        [ids],
+      );
+      await clock.pause(AGAIN_AFTER_MS, done.signal);
+    }
+  };
+  // Its own end has nobody to tell.
+  const interrupt = () => void cancel().catch(() => {});
+  signal.addEventListener('abort', interrupt);
+  try {
+    return await work();
+  } finally {
+    done.abort();
+    signal.removeEventListener('abort', interrupt);
+  }
+}

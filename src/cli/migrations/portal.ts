@@ -1,0 +1,114 @@
+import type { Knex } from 'knex';
+import { LoggerService } from '@backstage/backend-plugin-api';
+import { LakebaseError } from '../../errors';
+import { LakebaseEndpoint } from '../../lakebaseEndpoint';
+import type { MigrationFolder } from '../../migrations/installedMigrations';
+import {
+  type MigrationPlan,
+  planMigrations,
+  type PluginPlace,
+} from '../../migrations/migrationPlan';
+import {
+  type MigrationTable,
+  readMigrationTables,
+} from '../../migrations/migrationTables';
+import { baseOf, type Project } from '../branch/project';
+import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
+import { placesOf } from '../places';
+import type { Terminal } from '../terminal';
+
+/** The databases of the plugins on one branch, as a backend there has them. */
+export interface Portal {
+  /** For what only looks. */
+  access: DatabaseAccess;
+  /** @throws LakebaseError */
+  plan(folders: readonly MigrationFolder[]): Promise<MigrationPlan>;
+  /**
+   * The pool that the plugin would get.
+   *
+   * @throws LakebaseError
+   */
+  knexOf(pluginId: string): Promise<Knex>;
+  /** Ends what is under way, too. */
+  close(): Promise<void>;
+}
+
+export function openPortal(
+  project: Project,
+  { name, host }: { name: string; host: string },
+  { error, clock }: Terminal,
+): Portal {
+  const settings = project.settings(name, host);
+  const access = project.access(name, host);
+  const endpoint = new LakebaseEndpoint({
+    settings: baseOf(settings),
+    schemaMode: settings.schemaMode,
+    logger: warningsOnly(error),
+    clock,
+  });
+  return {
+    access,
+    plan: async folders => {
+      const { tables, places } = await readPlaces(access);
+      const plan = planMigrations(folders, tables, places);
+      const elsewhere = settings.endpoints
+        .filter(it => !it.base)
+        .flatMap(it =>
+          it.plugins.map(
+            id => `${id}: it is on ${it.endpoint.value} by its own block`,
+          ),
+        );
+      return { ...plan, notCovered: [...plan.notCovered, ...elsewhere] };
+    },
+    knexOf: pluginId => endpoint.getClient(settings.forPlugin(pluginId)!),
+    close: async () => {
+      await Promise.all([access.close(), endpoint.stop()]);
+    },
+  };
+}
+
+const SCHEMAS = `SELECT nspname AS name FROM pg_catalog.pg_namespace`;
+
+async function readPlaces(access: DatabaseAccess) {
+  const tables: MigrationTable[] = [];
+  const places: PluginPlace[] = [];
+  for (const { database, pluginOf } of await placesOf(access)) {
+    const opened = await openIfThere(access, database);
+    if (!opened) continue;
+    tables.push(...(await readMigrationTables(database, pluginOf, opened)));
+    const schemas = await opened.rows<{ name: string }>(SCHEMAS);
+    const { schemaMode } = access.settings;
+    for (const { name: schema } of schemas) {
+      if (!schemaMode && schema !== 'public') continue;
+      const plugin = pluginOf(schema);
+      if (plugin !== undefined) places.push({ plugin, database, schema });
+    }
+  }
+  return { tables, places };
+}
+
+/** That of a plugin which has not started yet is not there. */
+async function openIfThere(
+  access: DatabaseAccess,
+  database: string,
+): Promise<OpenDatabase | undefined> {
+  try {
+    return await access.open(database);
+  } catch (error) {
+    if (error instanceof LakebaseError && error.code === 'database-missing') {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function warningsOnly(tell: (line: string) => void): LoggerService {
+  const logger: LoggerService = {
+    error: tell,
+    warn: tell,
+    info: () => {},
+    debug: () => {},
+    child: () => logger,
+  };
+  return logger;
+}

@@ -1,0 +1,136 @@
+import { writeFile } from 'node:fs/promises';
+import { parseDuration } from '../../branches/pointInTime';
+import {
+  findInstalledMigrations,
+  type MigrationFolder,
+} from '../../migrations/installedMigrations';
+import {
+  rehearse as rehearseSet,
+  type SetReport,
+} from '../../migrations/rehearsal';
+import { judge, type Limits, type Verdict } from '../../migrations/verdict';
+import { inProject, type Project } from '../branch/project';
+import { EXIT } from '../exitCodes';
+import type { Terminal } from '../terminal';
+import { type Copy, onCopy, type CopyOptions } from './copy';
+import { openPortal } from './portal';
+import { type Rehearsed, toJson } from './rehearsed';
+import { toMarkdown } from './rehearsalMarkdown';
+import { renderRehearsal } from './rehearsalText';
+
+export interface RehearseOptions extends CopyOptions {
+  backend: string;
+  startBudget: string;
+  maxBlocked: string;
+  acceptLoss?: string[];
+  markdown?: string;
+  json: boolean;
+}
+
+/** Runs on a copy what an upgrade would run on production. */
+export async function rehearse(
+  options: RehearseOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const limits: Limits = {
+    startBudgetMs: parseDuration(options.startBudget, '--start-budget'),
+    maxBlockedMs: parseDuration(options.maxBlocked, '--max-blocked'),
+    acceptLoss: options.acceptLoss ?? [],
+  };
+  const folders = await findInstalledMigrations(options.backend);
+  return inProject(options.config, terminal, async (project, signal) => {
+    const rehearsed =
+      (await nothingToDo(options, project, folders, terminal)) ??
+      (await onCopy(options, { project, terminal, signal }, copy =>
+        rehearseOn(copy, folders, limits, terminal),
+      ));
+    if (options.markdown !== undefined) {
+      await writeFile(options.markdown, toMarkdown(rehearsed));
+    }
+    terminal.out(
+      options.json
+        ? JSON.stringify(toJson(rehearsed), undefined, 2)
+        : renderRehearsal(rehearsed),
+    );
+    return rehearsed.verdict.kind === 'safe' ? EXIT.ok : EXIT.finding;
+  });
+}
+
+/** Needs no copy to find out. */
+async function nothingToDo(
+  { from, at, branch }: CopyOptions,
+  project: Project,
+  folders: readonly MigrationFolder[],
+  terminal: Terminal,
+): Promise<Rehearsed | undefined> {
+  if (at !== undefined || branch !== undefined) return undefined;
+  const source = from ? (await project.branch(from)).name : project.configured;
+  const portal = openPortal(
+    project,
+    await project.api.endpointOf(source),
+    terminal,
+  );
+  try {
+    const { sets, notCovered } = await portal.plan(folders);
+    const isDone = sets.every(
+      ({ pending, unknown }) => pending.length === 0 && unknown.length === 0,
+    );
+    if (!isDone) return undefined;
+    const verdict: Verdict = {
+      kind: 'safe',
+      text: 'safe: nothing is pending',
+    };
+    const now = new Date(terminal.clock.wall()).toISOString();
+    return { verdict, sets: [], notCovered, source, at: now, longestMs: {} };
+  } finally {
+    await portal.close();
+  }
+}
+
+async function rehearseOn(
+  copy: Copy,
+  folders: readonly MigrationFolder[],
+  limits: Limits,
+  terminal: Terminal,
+): Promise<Rehearsed> {
+  const { portal, source, signal } = copy;
+  const plan = await portal.plan(folders);
+  const due = plan.sets.filter(
+    ({ pending, unknown }) => pending.length > 0 || unknown.length > 0,
+  );
+  const databases = [...new Set(due.map(({ database }) => database))];
+  await copy.prove(databases);
+  const longestMs: Rehearsed['longestMs'] = {};
+  for (const database of databases) {
+    const there = await source.open(database);
+    const [{ ms }] = await there.rows<{ ms: number | null }>(OLDEST);
+    longestMs[database] = ms ?? undefined;
+  }
+  const sets: SetReport[] = [];
+  for (const set of due) {
+    terminal.error(
+      `${set.plugin}: ${set.pending.length} of ${set.folder.package} ${set.folder.version}`,
+    );
+    const report = await rehearseSet({
+      set,
+      knex: await portal.knexOf(set.plugin),
+      probe: await portal.access.open(set.database),
+      clock: terminal.clock,
+      onBegin: (file, direction) =>
+        terminal.error(`  ${direction.padEnd(4)}  ${file}`),
+    });
+    signal.throwIfAborted();
+    sets.push(report);
+  }
+  const { notCovered } = plan;
+  const { sourceName, at } = copy;
+  const verdict = judge(sets, limits);
+  return { verdict, sets, notCovered, source: sourceName, at, longestMs };
+}
+
+const OLDEST = `
+  SELECT (1000 * pg_catalog.date_part('epoch',
+           pg_catalog.max(pg_catalog.now() - xact_start)))::float8 AS ms
+  FROM pg_catalog.pg_stat_activity
+  WHERE datname = pg_catalog.current_database()
+    AND pid <> pg_catalog.pg_backend_pid()`;

@@ -1,0 +1,365 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SetReport } from '../../../src/migrations/rehearsal';
+import type { Verdict } from '../../../src/migrations/verdict';
+import {
+  NO_TRANSACTION,
+  statements,
+  upgradeTests,
+  type Upgrade,
+} from './upgrade';
+
+const start = upgradeTests();
+
+interface Report {
+  verdict: Verdict;
+  sets: (SetReport & { plugin: string; package: string; schema: string })[];
+  notCovered: string[];
+}
+
+const FIRST = {
+  '1_books.js': statements(
+    'create table books (id int primary key, title text, isbn text)',
+    'drop table books',
+  ),
+};
+
+/** Production has the first migration and a shelf of books. */
+async function startBooks(
+  next: Record<string, string>,
+  settings?: { pluginDivisionMode?: string },
+  books = 1_000,
+): Promise<Upgrade> {
+  const upgrade = await start(settings);
+  const directory = await upgrade.install('books', FIRST);
+  const knex = await upgrade.knexOf('books');
+  await knex.migrate.latest({ directory });
+  await knex.raw(
+    `insert into books select n, 'title ' || n, 'isbn ' || n
+     from generate_series(1, ?) n`,
+    [books],
+  );
+  await upgrade.install('books', { ...FIRST, ...next });
+  return upgrade;
+}
+
+async function rehearse(upgrade: Upgrade, ...args: string[]) {
+  const outcome = await upgrade.run('rehearse', '--json', ...args);
+  if (!outcome.stdout) throw new Error(outcome.stderr);
+  return { ...outcome, report: JSON.parse(outcome.stdout) as Report };
+}
+
+describe('rehearse', () => {
+  it('runs what is pending on a copy, there and back, and leaves production alone', async () => {
+    const upgrade = await startBooks({
+      '2_pages.js': statements(
+        'alter table books add column pages int default 0',
+        'alter table books drop column pages',
+      ),
+    });
+
+    const { exitCode, report } = await rehearse(upgrade);
+
+    expect(report.verdict.text).toMatch(/^safe: 1 migration in/);
+    expect(exitCode).toBe(0);
+    const [{ plugin, migrations }] = report.sets;
+    expect(plugin).toBe('books');
+    expect(migrations).toEqual([
+      expect.objectContaining({ file: '2_pages.js', transactional: true }),
+    ]);
+    expect(migrations[0].down).toMatchObject({ differences: [] });
+    expect(migrations[0].again).toMatchObject({ differences: [], lost: [] });
+    expect(migrations[0].statements[0].locks).toContainEqual(
+      expect.objectContaining({ table: 'books', mode: 'AccessExclusiveLock' }),
+    );
+    const knex = await upgrade.knexOf('books');
+    await expect(knex.schema.hasColumn('books', 'pages')).resolves.toBe(false);
+    expect(upgrade.branches()).toEqual([]);
+  });
+
+  it('says so when nothing is pending, without a copy', async () => {
+    const upgrade = await startBooks({});
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.verdict).toEqual({
+      kind: 'safe',
+      text: 'safe: nothing is pending',
+    });
+    expect(upgrade.emulator.controlPlane.count('createBranch')).toBe(0);
+  });
+
+  it.each([
+    [
+      'rows that go',
+      statements('delete from books where id > 990'),
+      '10 rows of books go',
+    ],
+    [
+      'a column with data',
+      statements('alter table books drop column isbn'),
+      'column books.isbn is dropped with 1,000 values',
+    ],
+    [
+      'a table with data',
+      statements('drop table books'),
+      'table books is dropped with 1,000 rows',
+    ],
+    [
+      'a table that is emptied',
+      statements('truncate books'),
+      '1,000 rows of books go',
+    ],
+    [
+      'values',
+      statements('update books set isbn = null where id <= 5'),
+      '5 values of books.isbn become null',
+    ],
+  ])('finds %s', async (_what, migration, lost) => {
+    const upgrade = await startBooks({ '2_lost.js': migration });
+
+    const { exitCode, report } = await rehearse(upgrade);
+
+    expect(report.verdict.kind).toBe('loses-data');
+    expect(report.verdict.text).toContain(lost);
+    expect(exitCode).toBe(1);
+  });
+
+  it('finds no loss where a table is built anew or renamed', async () => {
+    const upgrade = await startBooks({
+      '2_anew.js': statements(`
+        create table fresh as select id, title as name, isbn from books;
+        drop table books; alter table fresh rename to books;
+        alter table books rename column name to title`),
+      '3_rename.js': statements(
+        'alter table books rename column isbn to number; alter table books rename to works',
+        'alter table works rename to books; alter table books rename column number to isbn',
+      ),
+    });
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.sets[0].migrations.map(({ lost }) => lost)).toEqual([[], []]);
+  });
+
+  it('accepts the loss of the plugins that it is told', async () => {
+    const upgrade = await startBooks({
+      '2_lost.js': statements('delete from books'),
+    });
+
+    const { exitCode } = await rehearse(upgrade, '--accept-loss', 'books');
+
+    expect(exitCode).toBe(0);
+  });
+
+  it('measures how long a table is blocked for others', async () => {
+    const upgrade = await startBooks({
+      '2_slow.js': statements(
+        'alter table books add column pages int; select pg_sleep(0.4)',
+        'alter table books drop column pages',
+      ),
+    });
+
+    const { report } = await rehearse(upgrade, '--max-blocked', '0.2s');
+
+    expect(report.verdict).toMatchObject({
+      kind: 'needs-window',
+      text: expect.stringMatching(/of 1 seconds: (reads|writes) of books/),
+    });
+    const [{ readsMs, writesMs }] = report.sets[0].migrations[0].blocked;
+    expect(readsMs).toBeGreaterThan(200);
+    expect(writesMs).toBeGreaterThan(200);
+  });
+
+  it('counts what is not in a transaction, and samples its locks', async () => {
+    const upgrade = await startBooks({
+      '2_index.js': statements(
+        'create index concurrently titles on books (title)',
+        'drop index concurrently titles',
+        NO_TRANSACTION,
+      ),
+      '3_fill.js': statements(
+        `insert into books select n from generate_series(2001, 2010) n`,
+        'delete from books where id > 2000',
+        NO_TRANSACTION,
+      ),
+    });
+
+    const { report, stderr } = await rehearse(upgrade);
+
+    expect(stderr).toContain('2_index.js');
+    const [index, fill] = report.sets[0].migrations;
+    expect(index.transactional).toBe(false);
+    expect(fill.changes).toEqual([
+      { table: 'books', inserted: 10, changed: 0, deleted: 0 },
+    ]);
+    expect(index.down!.differences).toEqual([]);
+  });
+
+  it('tells a failure, and in which file', async () => {
+    const upgrade = await startBooks({
+      '2_broken.js': statements('alter table missing add column a int'),
+    });
+
+    const { exitCode, report } = await rehearse(upgrade);
+
+    expect(report.verdict).toMatchObject({
+      kind: 'fails',
+      text: expect.stringContaining(
+        'plugin books, 2_broken.js: alter table missing add column a int - relation "missing" does not exist',
+      ),
+    });
+    expect(exitCode).toBe(1);
+    expect(upgrade.branches()).toEqual([]);
+  });
+
+  it('tells one without down, which Knex refuses', async () => {
+    const upgrade = await startBooks({
+      '2_none.js': 'exports.up = async () => {};',
+    });
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.verdict.text).toContain(
+      '2_none.js must have both an up and down function',
+    );
+  });
+
+  it('tells a way back that throws, and goes no further back', async () => {
+    const upgrade = await startBooks({
+      '2_a.js': statements('alter table books add column a int'),
+      '3_b.js': `
+        exports.up = async knex => { await knex.raw('alter table books add column b int'); };
+        exports.down = async () => { throw new Error('There is no way back'); };`,
+    });
+
+    const { report } = await rehearse(upgrade);
+
+    const [a, b] = report.sets[0].migrations;
+    expect(b.down!.error).toBe('There is no way back');
+    expect(a.down).toBeUndefined();
+  });
+
+  it('tells a way back that does nothing', async () => {
+    const upgrade = await startBooks({
+      '2_c.js': `
+        exports.up = async knex => { await knex.raw('create table if not exists c (id int)'); };
+        exports.down = async () => {};`,
+    });
+
+    const { report } = await rehearse(upgrade);
+    const { stdout } = await upgrade.run('rehearse');
+
+    expect(report.sets[0].migrations[0].down).toMatchObject({
+      statements: 0,
+      differences: ['+ column c.id integer'],
+    });
+    expect(stdout).toContain('does nothing');
+  });
+
+  it('proposes slow indexes that can be built beforehand, after it has tried', async () => {
+    const upgrade = await startBooks({
+      '2_index.js': `
+        exports.up = async knex => {
+          await knex.raw('create index if not exists titles on books ((title || select_slowly()))');
+        };
+        exports.down = async knex => { await knex.raw('drop index titles'); };`,
+    });
+    const knex = await upgrade.knexOf('books');
+    await knex.raw(`create function select_slowly() returns text immutable
+      language plpgsql as $$ begin perform pg_sleep(0.6); return 'x'; end $$`);
+
+    const { report } = await rehearse(upgrade);
+
+    const [ahead] = report.sets[0].ahead;
+    expect(ahead.sql).toBe(
+      'CREATE INDEX CONCURRENTLY IF NOT EXISTS "titles" on books ((title || select_slowly()));',
+    );
+    expect(ahead.msAfter).toBeLessThan(ahead.msBefore);
+  });
+
+  it('writes a comment for a pull request', async () => {
+    const upgrade = await startBooks({
+      '2_index.js': statements(
+        'create index concurrently if not exists titles on books (title)',
+        'select 1',
+        NO_TRANSACTION,
+      ),
+    });
+    const file = join(upgrade.backend, 'comment.md');
+
+    await upgrade.run('rehearse', '--markdown', file);
+
+    const comment = await readFile(file, 'utf8');
+    expect(comment).toMatch(
+      /^<!-- backstage-lakebase rehearse -->\n## Migrations: safe/,
+    );
+    expect(comment).toContain('| books | 2\\_index.js (no transaction) |');
+    expect(comment).toContain('waits for every transaction of the database');
+    expect(comment).toContain('<details>');
+    expect(comment).toContain('projects/backstage/branches/production');
+  });
+
+  it('works where each plugin has a database of its own', async () => {
+    const upgrade = await startBooks(
+      {
+        '2_pages.js': statements(
+          'alter table books add column pages int',
+          'alter table books drop column pages',
+        ),
+      },
+      { pluginDivisionMode: 'database' },
+    );
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.verdict.kind).toBe('safe');
+    expect(report.sets[0]).toMatchObject({ plugin: 'books', schema: 'public' });
+  });
+
+  it('finds migrations by what was applied, whatever a package says of itself', async () => {
+    const upgrade = await start();
+    const directory = await upgrade.install('rbac', FIRST);
+    const knex = await upgrade.knexOf('permission');
+    await knex.migrate.latest({ directory });
+    await upgrade.install('rbac', {
+      ...FIRST,
+      '2_b.js': statements('create table b (id int)', 'drop table b'),
+    });
+    await upgrade.install('other', { '1_o.js': statements('select 1') });
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.sets.map(it => [it.plugin, it.package])).toEqual([
+      ['permission', '@company/plugin-rbac-backend'],
+    ]);
+    expect(report.notCovered).toEqual([
+      expect.stringContaining('plugin other has no tables yet'),
+    ]);
+  });
+
+  it('reports what is applied and not installed, for which Knex refuses to begin', async () => {
+    const upgrade = await startBooks({});
+    const knex = await upgrade.knexOf('books');
+    await knex('knex_migrations').insert({ name: '9_newer.js', batch: 2 });
+
+    const { report } = await rehearse(upgrade);
+
+    expect(report.verdict.text).toContain('9_newer.js');
+  });
+
+  it('does not use production for a copy', async () => {
+    const upgrade = await startBooks({ '2_a.js': statements('select 1') });
+
+    const { exitCode, stderr } = await upgrade.run(
+      'rehearse',
+      '--branch',
+      'production',
+    );
+
+    expect(stderr).toContain(
+      'is not used for a rehearsal: the configuration points at it',
+    );
+    expect(exitCode).toBe(3);
+  });
+});
