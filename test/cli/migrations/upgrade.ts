@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { JsonObject } from '@backstage/types';
 import type { Knex } from 'knex';
 import type { Emulator } from '../../../emulator';
 import { copyablePostgres } from '../../support/copyablePostgres';
@@ -23,6 +24,12 @@ export interface Upgrade {
   /** Adds a package from node_modules. */
   link(name: string): Promise<void>;
   run(...args: string[]): ReturnType<typeof commandLine>;
+  /** The signal stands for Ctrl-C. */
+  interruptible(
+    interrupted: AbortSignal,
+    ...args: string[]
+  ): ReturnType<typeof commandLine>;
+  /** All but production. */
   branches(): string[];
 }
 
@@ -52,9 +59,7 @@ export function upgradeTests() {
   });
 
   return async (
-    settings: { pluginDivisionMode?: string } = {
-      pluginDivisionMode: 'schema',
-    },
+    settings: JsonObject = { pluginDivisionMode: 'schema' },
   ): Promise<Upgrade> => {
     const emulator = await start.emulator(copyable());
     const lakebase = start.lakebase(emulator, settings);
@@ -69,6 +74,10 @@ export function upgradeTests() {
         JSON.stringify({ name: 'backend', version: '1.2.3', dependencies }),
       );
     };
+    const run = (interrupted: AbortSignal, args: string[]) =>
+      commandLine([...args, '--config', config, '--backend', backend], {
+        interrupted,
+      });
     return {
       emulator,
       config,
@@ -99,10 +108,8 @@ export function upgradeTests() {
         await symlink(dirname(require.resolve(`${name}/package.json`)), target);
         await add(name);
       },
-      run: (...args) =>
-        commandLine([...args, '--config', config, '--backend', backend], {
-          interrupted: new AbortController().signal,
-        }),
+      run: (...args) => run(new AbortController().signal, args),
+      interruptible: (interrupted, ...args) => run(interrupted, args),
       branches: () =>
         emulator.controlPlane.catalog
           .branches()
