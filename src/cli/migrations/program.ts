@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Terminal } from '../terminal';
 import { migrate, type MigrateOptions } from './migrate';
 import { rehearse, type RehearseOptions } from './rehearse';
+import { rollback, type RollbackOptions } from './rollback';
 
 type MakeCommand = (nameAndArguments: string, parent?: Command) => Command;
 
@@ -42,6 +43,20 @@ export function addMigrationCommands(
     .option('--json', 'what was done as JSON', false)
     .action(async (options: MigrateOptions) =>
       done(await migrate(options, terminal)),
+    );
+
+  acceptingLoss(inBackend(command('rollback')))
+    .description('takes migrations back, so that an older version starts again')
+    .requiredOption(
+      '--to <target>',
+      'PLUGIN:MIGRATION, which stays, or PLUGIN@previous',
+    )
+    .option('--yes', 'do it', false)
+    .option('--unrehearsed', 'without trying it on a copy first', false)
+    .option('--no-restore-point', 'make no branch to go back to')
+    .option('--json', 'what was found and done as JSON', false)
+    .action(async (options: RollbackOptions) =>
+      done(await rollback(options, terminal)),
     );
 }
 

@@ -21,6 +21,8 @@ export interface Upgrade {
   knexOf(pluginId: string): Promise<Knex>;
   /** Adds a company's own plugin, with these files. */
   install(pluginId: string, migrations: Migrations): Promise<string>;
+  /** Takes a file of it away. */
+  uninstall(pluginId: string, file: string): Promise<void>;
   /** Adds a package from node_modules. */
   link(name: string): Promise<void>;
   run(...args: string[]): ReturnType<typeof commandLine>;
@@ -102,6 +104,16 @@ export function upgradeTests() {
         await add(name);
         return directory;
       },
+      uninstall: (pluginId, file) =>
+        rm(
+          join(
+            backend,
+            'node_modules',
+            `@company/plugin-${pluginId}-backend`,
+            'migrations',
+            file,
+          ),
+        ),
       link: async name => {
         const target = join(backend, 'node_modules', name);
         await mkdir(dirname(target), { recursive: true });
