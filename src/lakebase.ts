@@ -184,6 +184,7 @@ export class Lakebase {
     }
     for (const endpoint of inUse) {
       this.#logger.info(await endpoint.describe());
+      for (const line of endpoint.migrated()) this.#logger.info(line);
       await this.#checkConnections(endpoint);
     }
     await this.#checkSearch();

@@ -22,6 +22,7 @@ import { cutOff } from './connections/sockets';
 import type { ConnectionTarget } from './connections/target';
 import type { Targets } from './connections/targets';
 import { LakebaseError } from './errors';
+import { Migrated } from './migrations/migrated';
 import { takeTurnsAtMigrations } from './migrations/turns';
 import type { Attempts } from './time/attempts';
 import type { Clock } from './time/clock';
@@ -54,6 +55,7 @@ export interface LakebaseConnectorOptions {
 /** Gives each plugin a Knex whose database and schema exist. */
 export class LakebaseConnector {
   readonly #options: LakebaseConnectorOptions;
+  readonly #migrated = new Migrated();
   readonly #clients = new Map<string, Promise<Knex>>();
   readonly #pools = new Set<Pool>();
   readonly #admins = new Map<string, Promise<Pool>>();
@@ -78,6 +80,11 @@ export class LakebaseConnector {
     return settled.flatMap(client =>
       client.status === 'fulfilled' ? [client.value] : [],
     );
+  }
+
+  /** A line for each plugin that has migrated since the last call. */
+  migrated(): string[] {
+    return this.#migrated.tell();
   }
 
   /** Closes every connection: those in use get a while to finish. */
@@ -132,6 +139,8 @@ export class LakebaseConnector {
     });
     const { logger, clock } = shared;
     takeTurnsAtMigrations(knex, {
+      owner,
+      onMigrated: (count, ms) => this.#migrated.add(owner, count, ms),
       patienceMs: connectTimeoutMs,
       database: connection.database,
       logger,

@@ -145,6 +145,11 @@ export class LakebaseEndpoint {
     return this.#connector.clients();
   }
 
+  /** A line for each plugin that has migrated since the last call. */
+  migrated(): string[] {
+    return this.#connector.migrated();
+  }
+
   async stop(): Promise<void> {
     this.#metrics.stop();
     this.#tokens.stop();

@@ -77,3 +77,8 @@ export function onQueryError(
 /** pg's words for `query_timeout`, below those of Knex. */
 export const isQueryTimeout = (message: string) =>
   message.endsWith('Query read timeout');
+
+/** The file that a migrator runs now. */
+export const activeMigration = (migrator: Knex.Migrator): string | undefined =>
+  (migrator as { _activeMigration?: { fileName?: string | null } })
+    ._activeMigration?.fileName ?? undefined;

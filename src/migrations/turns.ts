@@ -6,8 +6,13 @@ import { isNil, isUndefined, omitBy } from 'lodash';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { getPgClient } from '../connections/knexInternals';
 import type { Clock } from '../time/clock';
+import { tellingOfSlowness } from './slowMigration';
 
 export interface MigrationOptions {
+  /** The plugin whose they are, for messages. */
+  owner: string;
+  /** Hears how many have run, and how long they took. */
+  onMigrated: (count: number, ms: number) => void;
   /** How long to wait for the migrations of another process. */
   patienceMs: number;
   /** Which one it is, for messages. */
@@ -31,6 +36,7 @@ export function takeTurnsAtMigrations(
   knex: Knex,
   options: MigrationOptions,
 ): void {
+  const { clock, onMigrated } = options;
   const stock = Object.getOwnPropertyDescriptor(knex, 'migrate')!;
   Object.defineProperty(knex, 'migrate', {
     configurable: true,
@@ -45,7 +51,15 @@ export function takeTurnsAtMigrations(
           return [batch, []];
         }
         const lockTable = nameLockTable(knex, config);
-        return inTurn(() => latest(config), lockTable, options);
+        const migrate = async () => {
+          const begin = clock.monotonic();
+          const result = (await tellingOfSlowness(knex, migrator, options, () =>
+            latest(config),
+          )) as [number, string[]];
+          onMigrated(result[1].length, clock.monotonic() - begin);
+          return result;
+        };
+        return inTurn(migrate, lockTable, options);
       };
       return migrator;
     },
