@@ -12,7 +12,7 @@ export interface ColumnSnapshot {
   /** Stays when it is renamed. */
   number: number;
   name: string;
-  /** Rows in which it is not null. */
+  /** Rows in which it is neither null nor an empty text. */
   filled: number;
 }
 
@@ -30,8 +30,8 @@ const NOT_KNEX = (column: string) =>
 const tablesIn = (schema: string) => `
   SELECT c.oid::int, c.relname AS name,
     (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-              'number', a.attnum, 'name', a.attname) ORDER BY a.attnum)
-     FROM pg_catalog.pg_attribute a
+              'number', a.attnum, 'name', a.attname, 'isText', t.typcategory = 'S') ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
   FROM pg_catalog.pg_class c
   WHERE c.relnamespace = (
@@ -49,6 +49,7 @@ const definitionsIn = (schema: string) => `
       pg_catalog.format_type(a.atttypid, a.atttypmod),
       CASE WHEN a.attnotnull THEN 'NOT NULL' END,
       'DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+      'OPTIONS ' || a.attoptions::text,
       CASE WHEN a.attidentity <> '' THEN 'IDENTITY ' || a.attidentity::text END,
       CASE WHEN a.attgenerated <> '' THEN 'GENERATED ' || a.attgenerated::text END) AS line
   FROM relations r
@@ -104,14 +105,15 @@ export async function takeSnapshot(
   const found = await queries.rows<{
     oid: number;
     name: string;
-    columns: { number: number; name: string }[] | null;
+    columns: { number: number; name: string; isText: boolean }[] | null;
   }>(tablesIn(schema));
   const tables: TableSnapshot[] = [];
   for (const { oid, name, columns } of found) {
-    const counted = (columns ?? []).map(
-      (column, index) =>
-        `count(${escapeIdentifier(column.name)})::float8 AS c${index}`,
-    );
+    const counted = (columns ?? []).map(({ name: column, isText }, index) => {
+      const value = escapeIdentifier(column);
+      const filled = isText ? `nullif(${value}, '')` : value;
+      return `count(${filled})::float8 AS c${index}`;
+    });
     const [counts] = await queries.rows<Record<string, number>>(
       `SELECT ${['count(*)::float8 AS rows', ...counted].join(', ')}
        FROM ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`,
@@ -120,8 +122,9 @@ export async function takeSnapshot(
       oid,
       name,
       rows: counts.rows,
-      columns: (columns ?? []).map((column, index) => ({
-        ...column,
+      columns: (columns ?? []).map(({ number, name: column }, index) => ({
+        number,
+        name: column,
         filled: counts[`c${index}`],
       })),
     });

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SetReport } from '../../../src/migrations/rehearsal';
-import type { Verdict } from '../../../src/migrations/verdict';
+import { rehearse } from './rehearsal';
 import {
   NO_TRANSACTION,
   statements,
@@ -10,12 +9,6 @@ import {
 } from './upgrade';
 
 const start = upgradeTests();
-
-interface Report {
-  verdict: Verdict;
-  sets: (SetReport & { plugin: string; package: string; schema: string })[];
-  notCovered: string[];
-}
 
 const FIRST = {
   '1_books.js': statements(
@@ -41,12 +34,6 @@ async function startBooks(
   );
   await upgrade.install('books', { ...FIRST, ...next });
   return upgrade;
-}
-
-async function rehearse(upgrade: Upgrade, ...args: string[]) {
-  const outcome = await upgrade.run('rehearse', '--json', ...args);
-  if (!outcome.stdout) throw new Error(outcome.stderr);
-  return { ...outcome, report: JSON.parse(outcome.stdout) as Report };
 }
 
 describe('rehearse', () => {
