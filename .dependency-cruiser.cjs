@@ -22,6 +22,9 @@ const ROOMS = {
 /** Beside the rooms, and open to all of them. */
 const SHARED = '^src/(errors|texts|tokenRefresher|refreshPolicy)\\.ts$';
 
+/** Migrations run by the pools that the plugins get. */
+const POOLS_FOR_THE_COMMAND = '^src/lakebaseEndpoint\\.ts$';
+
 const room = (name, others) => ({
   name: `src-${name}`,
   comment: 'Rooms depend one way: see docs/architecture.md.',
@@ -29,7 +32,11 @@ const room = (name, others) => ({
   from: { path: `^src/${name}/` },
   to: {
     path: '^src/',
-    pathNot: [`^src/(${[name, ...others].join('|')})/`, SHARED],
+    pathNot: [
+      `^src/(${[name, ...others].join('|')})/`,
+      SHARED,
+      ...(name === 'cli' ? [POOLS_FOR_THE_COMMAND] : []),
+    ],
   },
 });
 

@@ -30,7 +30,10 @@ type QueryWithCallback = (
 /** Not yet in the types of pg. */
 interface Wire {
   connection: {
-    on(event: 'readyForQuery', listener: (m: { status: string }) => void): void;
+    prependListener(
+      event: 'readyForQuery',
+      listener: (message: { status: string }) => void,
+    ): void;
   };
   processID: number;
 }
@@ -43,6 +46,11 @@ export const LOCKS_OF = (process: string) => `
   WHERE l.pid ${process} AND l.granted AND c.relkind IN ('r', 'p')
     AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
     AND c.relname NOT LIKE '%knex\\_migrations%'`;
+
+interface LockRow {
+  table: string;
+  mode: string;
+}
 
 interface OpenLock {
   lock: HeldLock;
@@ -92,7 +100,8 @@ export class StatementLog {
     this.#connections.add(connection);
     connection.once('end', () => this.#connections.delete(connection));
     let status = 'I';
-    connection.connection.on('readyForQuery', ready => {
+    // Ahead of pg, which calls back from there.
+    connection.connection.prependListener('readyForQuery', ready => {
       status = ready.status;
     });
     const held = new Map<string, OpenLock>();
@@ -119,7 +128,12 @@ export class StatementLog {
             () =>
               new Promise<void>(resolve => {
                 send(LOCKS_OF('= pg_catalog.pg_backend_pid()'), (_, answer) => {
-                  keepNew(held, answer?.rows ?? [], statement, begin);
+                  keepNew(
+                    held,
+                    (answer?.rows ?? []) as LockRow[],
+                    statement,
+                    begin,
+                  );
                   resolve();
                 });
               }),
@@ -133,7 +147,7 @@ export class StatementLog {
 
 function keepNew(
   held: Map<string, OpenLock>,
-  rows: { table: string; mode: string }[],
+  rows: LockRow[],
   { locks }: LoggedStatement,
   since: number,
 ): void {

@@ -39,7 +39,7 @@ describe('the start of a backend', () => {
         level: 'info',
         message: expect.stringMatching(
           /^Plugin 'catalog' ran 3 migrations in \d+\.\d s$/,
-        ),
+        ) as string,
       },
     ]);
   });

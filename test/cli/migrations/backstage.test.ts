@@ -53,7 +53,8 @@ describe('a portal of catalog 3.4 and auth 0.30', () => {
     async pluginDivisionMode => {
       const upgrade = await startOld(pluginDivisionMode);
       const catalog = await upgrade.knexOf('catalog');
-      const contents = async () => (await catalog.raw(CONTENT)).rows;
+      const contents = async () =>
+        (await catalog.raw<{ rows: object[] }>(CONTENT)).rows;
       const before = await contents();
 
       const { report } = await rehearse(upgrade);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rehearse } from './rehearsal';
@@ -151,7 +152,9 @@ describe('rehearse', () => {
 
     expect(report.verdict).toMatchObject({
       kind: 'needs-window',
-      text: expect.stringMatching(/of 1 seconds: (reads|writes) of books/),
+      text: expect.stringMatching(
+        /of 1 seconds: (reads|writes) of books/,
+      ) as string,
     });
     const [{ readsMs, writesMs }] = report.sets[0].migrations[0].blocked;
     expect(readsMs).toBeGreaterThan(200);
@@ -194,7 +197,7 @@ describe('rehearse', () => {
       kind: 'fails',
       text: expect.stringContaining(
         'plugin books, 2_broken.js: alter table missing add column a int - relation "missing" does not exist',
-      ),
+      ) as string,
     });
     expect(exitCode).toBe(1);
     expect(upgrade.branches()).toEqual([]);
@@ -349,4 +352,121 @@ describe('rehearse', () => {
     );
     expect(exitCode).toBe(3);
   });
+
+  it('says of each statement what a copy cannot show', async () => {
+    const upgrade = await startBooks({
+      '2_timeout.js': statements(
+        `set local lock_timeout = '5s'; alter table books add column pages int`,
+        'alter table books drop column pages',
+      ),
+      '3_check.js': statements(
+        'alter table books add constraint positive check (id > 0) not valid; alter table books validate constraint positive',
+        'alter table books drop constraint positive',
+      ),
+    });
+    const knex = await upgrade.knexOf('books');
+    const open = await knex.transaction();
+    await open.raw('select 1');
+
+    const { stdout } = await upgrade.run('rehearse');
+    await open.rollback();
+
+    expect(stdout).toMatch(
+      /2_timeout\.js: set local lock_timeout.* gives up when it cannot get its lock in time.*\(the oldest one of production was open for 0\.\d\d s\)/,
+    );
+    expect(stdout).toMatch(
+      /3_check\.js: .* waits for other changes of the table/,
+    );
+  });
+
+  it('tells a table that is written anew by its locks and its rows', async () => {
+    const upgrade = await startBooks({
+      '2_rewrite.js': statements(
+        'alter table books alter column id type bigint; update books set title = upper(title)',
+        'alter table books alter column id type int',
+      ),
+    });
+
+    const { report } = await rehearse(upgrade);
+
+    const [{ changes, statements: run }] = report.sets[0].migrations;
+    expect(changes).toEqual([
+      { table: 'books', inserted: 0, changed: 1_000, deleted: 0 },
+    ]);
+    expect(run[0].locks[0]).toMatchObject({
+      table: 'books',
+      mode: 'AccessExclusiveLock',
+      sampled: false,
+    });
+    expect(run[0].locks[0].heldMs).toBeGreaterThan(0);
+  });
+
+  it('exceeds the start budget by the sum of all', async () => {
+    const upgrade = await startBooks({
+      '2_a.js': statements('select pg_sleep(0.2)'),
+      '3_b.js': statements('select pg_sleep(0.2)'),
+    });
+
+    const { exitCode, report } = await rehearse(
+      upgrade,
+      '--start-budget',
+      '0.3s',
+    );
+
+    expect(report.verdict.kind).toBe('exceeds-start-budget');
+    expect(exitCode).toBe(1);
+  });
+
+  it('keeps the copy where it is told to, and uses it again', async () => {
+    const upgrade = await startBooks({ '2_a.js': statements('select 1') });
+    await upgrade.run('rehearse', '--keep');
+    const [name] = upgrade.branches();
+
+    const again = await rehearse(upgrade, '--branch', name);
+
+    expect(again.report.verdict.text).toBe('safe: nothing is pending');
+    expect(upgrade.branches()).toEqual([name]);
+  });
+
+  it.each(['makes the copy', 'logs in there', 'migrates', 'deletes the copy'])(
+    'leaves nothing behind when it is interrupted while it %s',
+    async when => {
+      const upgrade = await startBooks({
+        '2_slow.js': statements(
+          'alter table books add column pages int; select pg_sleep(0.5)',
+          'alter table books drop column pages',
+        ),
+      });
+      const { gateway, controlPlane } = upgrade.emulator;
+      const controller = new AbortController();
+      const interrupt = () => controller.abort();
+      const statement = new Promise<void>(resolve => {
+        gateway.on('statement', sql => {
+          if (sql.includes('pg_sleep')) resolve();
+        });
+      });
+      const moments: Record<string, () => Promise<unknown>> = {
+        'makes the copy': () => controlPlane.once('createBranch', 'received'),
+        'logs in there': async () => {
+          await controlPlane.once('createBranch', 'received');
+          await once(gateway, 'login');
+        },
+        migrates: () => statement,
+        'deletes the copy': () => controlPlane.once('deleteBranch', 'received'),
+      };
+      void moments[when]().then(interrupt);
+
+      const { exitCode } = await upgrade.interruptible(
+        controller.signal,
+        'rehearse',
+      );
+
+      expect(exitCode).toBe(when === 'deletes the copy' ? 0 : 130);
+      expect(upgrade.branches()).toEqual([]);
+      const knex = await upgrade.knexOf('books');
+      await expect(knex.schema.hasColumn('books', 'pages')).resolves.toBe(
+        false,
+      );
+    },
+  );
 });

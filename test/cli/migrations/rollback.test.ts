@@ -96,11 +96,11 @@ describe('rollback', () => {
       exitCode: 1,
       stdout: expect.stringMatching(
         /^Lost: column books\.pages is dropped with 10 values\n.*--accept-loss books/s,
-      ),
+      ) as string,
     });
     expect(unseen).toMatchObject({
       exitCode: 1,
-      stdout: expect.stringContaining('nobody knows what is lost'),
+      stdout: expect.stringContaining('nobody knows what is lost') as string,
     });
     expect(before).toEqual(Object.keys(ALL));
     expect(done.exitCode).toBe(0);
