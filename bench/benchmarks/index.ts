@@ -10,6 +10,7 @@ import { linkBenchmark } from './link';
 import { outageBenchmark } from './outage';
 import { rotationBenchmark } from './rotation';
 import { throughputBenchmark } from './throughput';
+import { upgradeBenchmark } from './upgrade';
 import { weightBenchmark } from './weight';
 
 export type { Benchmark, Findings, Line, Plot, Table } from './benchmark';
@@ -27,5 +28,6 @@ export const benchmarks: Benchmark[] = [
   linkBenchmark,
   firstClickBenchmark,
   branchBenchmark,
+  upgradeBenchmark,
   backstageBenchmark,
 ];

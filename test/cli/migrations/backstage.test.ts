@@ -5,7 +5,7 @@ import {
   fillCatalog,
   LAST_OF_AUTH_0_30,
   LAST_OF_CATALOG_3_4,
-} from '../../../testbed/catalogOf34';
+} from '../../../testbed/olderPortal';
 import { migrationsOf } from '../../../testbed/pluginMigrations';
 import { rehearse } from './rehearsal';
 import { upgradeTests, type Upgrade } from './upgrade';

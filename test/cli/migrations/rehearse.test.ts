@@ -257,7 +257,7 @@ describe('rehearse', () => {
     });
     const knex = await upgrade.knexOf('books');
     await knex.raw(`create function select_slowly() returns text immutable
-      language plpgsql as $$ begin perform pg_sleep(0.6); return 'x'; end $$`);
+      language plpgsql as $$ begin perform pg_sleep(0.52); return 'x'; end $$`);
 
     const { report } = await rehearse(upgrade);
 
@@ -282,7 +282,7 @@ describe('rehearse', () => {
 
     const comment = await readFile(file, 'utf8');
     expect(comment).toMatch(
-      /^<!-- backstage-lakebase rehearse -->\n## Migrations: safe/,
+      /^<!-- backstage-lakebase: rehearse -->\n## Migrations: safe/,
     );
     expect(comment).toContain('| books | 2\\_index.js (no transaction) |');
     expect(comment).toContain('waits for every transaction of the database');

@@ -24,7 +24,7 @@ export async function applyUpTo(
   await knex.migrate.latest({ directory: copy });
 }
 
-/** Fills the catalog's tables as they were then, with rows that stand twice. */
+/** Fills the tables of a catalog of those years, with rows that stand twice. */
 export async function fillCatalog(knex: Knex, entities: number): Promise<void> {
   const all = 'pg_catalog.generate_series(1, ?::int) n';
   await knex.raw(
@@ -32,9 +32,16 @@ export async function fillCatalog(knex: Knex, entities: number): Promise<void> {
      SELECT 'id-' || n, 'component:default/component-' || n, '{"kind":"Component"}', '{"kind":"Component"}', '[]', now(), now() FROM ${all}`,
     [entities],
   );
+  // Until catalog 3.5, and required there.
+  const ticket = (await knex.schema.hasColumn(
+    'final_entities',
+    'stitch_ticket',
+  ))
+    ? { column: 'stitch_ticket,', value: "''," }
+    : { column: '', value: '' };
   await knex.raw(
-    `INSERT INTO final_entities (entity_id, entity_ref, hash, stitch_ticket, final_entity)
-     SELECT 'id-' || n, 'component:default/component-' || n, md5(n::text), '',
+    `INSERT INTO final_entities (entity_id, entity_ref, hash, ${ticket.column} final_entity)
+     SELECT 'id-' || n, 'component:default/component-' || n, md5(n::text), ${ticket.value}
        '{"kind":"Component","metadata":{"name":"component-' || n || '","description":"' || repeat('x', 500) || '"}}' FROM ${all}`,
     [entities],
   );
