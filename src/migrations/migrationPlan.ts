@@ -109,7 +109,11 @@ function toSet(
 
 function whyNot(folder: MigrationFolder, taken?: MigrationSet): string {
   const { package: name, files, pluginId } = folder;
-  const never = `${name}: its ${files.length} migrations were never applied here`;
+  const many =
+    files.length === 1
+      ? 'its migration was'
+      : `its ${files.length} migrations were`;
+  const never = `${name}: ${many} never applied here`;
   if (taken) {
     return `${never}, and ${taken.table} of plugin ${taken.plugin} is that of ${taken.folder.package}`;
   }

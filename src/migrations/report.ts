@@ -26,7 +26,10 @@ export interface DownReport {
   error?: string;
   /** How many it ran. */
   statements: number;
-  /** Between the schema before the migration and the one after its `down`. */
+  /**
+   * Between the schema before the migration and the one after its `down`,
+   * without those that were there when the later ones had been taken back.
+   */
   differences: string[];
 }
 

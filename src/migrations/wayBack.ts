@@ -17,13 +17,17 @@ import type { LoggedStatement } from './statementLog';
  * @returns those that do.
  */
 export async function goBackAndForth(stage: Stage): Promise<IndexAhead[]> {
-  for (const index of [...stage.migrations.keys()].reverse()) {
-    await goBack(stage, index);
-    if (stage.migrations[index].down?.error !== undefined) break;
+  const { knex, migrations, snapshots } = stage;
+  // With each migration applied, after all later ones were taken back.
+  const comingBack: Snapshot[] = [];
+  let now = snapshots.at(-1);
+  for (const index of [...migrations.keys()].reverse()) {
+    if (!now) break;
+    comingBack[index] = now;
+    now = await goBack(stage, index, now);
   }
-  const { knex, migrations } = stage;
   const built = await buildAhead(knex, candidatesOf(migrations));
-  let error = await goForth(stage);
+  let error = await goForth(stage, comingBack);
   if (error === undefined) {
     return built.map(({ file, sql, msBefore }) => {
       const { again } = migrations.find(it => it.file === file)!;
@@ -33,7 +37,7 @@ export async function goBackAndForth(stage: Stage): Promise<IndexAhead[]> {
   if (built.length > 0) {
     // It does not expect them to be there.
     await drop(knex, built);
-    error = await goForth(stage);
+    error = await goForth(stage, comingBack);
   }
   const failed = migrations.find(it => it.down && !it.again);
   if (failed && error !== undefined) {
@@ -42,7 +46,12 @@ export async function goBackAndForth(stage: Stage): Promise<IndexAhead[]> {
   return [];
 }
 
-async function goBack(stage: Stage, index: number): Promise<void> {
+/** @returns what is there then; undefined where it failed. */
+async function goBack(
+  stage: Stage,
+  index: number,
+  before: Snapshot,
+): Promise<Snapshot | undefined> {
   const { set, knex, onBegin, time, log, snapshots } = stage;
   const statements: LoggedStatement[] = [];
   let begin = time.now();
@@ -72,14 +81,28 @@ async function goBack(stage: Stage, index: number): Promise<void> {
     ms,
     error,
     statements: statements.length,
-    differences: after ? differences(snapshots[index], after) : [],
+    differences: after
+      ? differencesSince(
+          differences(snapshots[index + 1], before),
+          differences(snapshots[index], after),
+        )
+      : [],
   };
+  return error === undefined ? after : undefined;
 }
 
+/** What came to them with the last step. */
+const differencesSince = (before: string[], now: string[]) =>
+  now.filter(line => !before.includes(line));
+
 /** @returns why it failed. */
-async function goForth(stage: Stage): Promise<string | undefined> {
+async function goForth(
+  stage: Stage,
+  comingBack: readonly Snapshot[],
+): Promise<string | undefined> {
   const { set, knex, onBegin, time, migrations, snapshots } = stage;
   let begin = 0;
+  let left: string[] = [];
   try {
     await migrateUp(knex, set, {
       before: (file, direction) => {
@@ -91,12 +114,13 @@ async function goForth(stage: Stage): Promise<string | undefined> {
         const ms = time.now() - begin;
         const now = await look(stage, connection);
         const index = migrations.findIndex(it => it.file === file);
-        const then = snapshots[index + 1];
+        const all = differences(snapshots[index + 1], now);
         migrations[index].again = {
           ms,
-          differences: differences(then, now),
-          lost: dataLost(then, now),
+          differences: differencesSince(left, all),
+          lost: dataLost(comingBack[index], now),
         };
+        left = all;
       },
     });
     return undefined;

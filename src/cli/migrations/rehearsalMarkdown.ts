@@ -27,7 +27,9 @@ export function toMarkdown(rehearsed: Rehearsed): string {
     ...list('What is lost', lossesOf(rehearsed)),
     ...list(
       'Not shown by a copy, where nobody else is at work',
-      hiddenOf(rehearsed),
+      hiddenOf(rehearsed).map(
+        ({ why, statements }) => `${statements.join('; ')}: ${why}`,
+      ),
     ),
     ...beforehand(rehearsed),
     ...differences(rehearsed),

@@ -1,3 +1,4 @@
+import { groupBy } from 'lodash';
 import { notShownOf } from '../../migrations/notShown';
 import { showControls } from '../../texts';
 import { renderTable } from '../table';
@@ -8,26 +9,24 @@ import { REPORT_COLUMNS, reportRows } from './reportRows';
 export function renderRehearsal(rehearsed: Rehearsed): string {
   const { verdict, sets, notCovered } = rehearsed;
   const rows = reportRows(sets);
-  const notes = [
+  const hidden = hiddenOf(rehearsed).flatMap(({ why, statements }) => [
+    `${why}:`,
+    ...statements.map(statement => `  ${statement}`),
+  ]);
+  return [
+    ...(rows.length > 0 ? [renderTable(REPORT_COLUMNS, rows), ''] : []),
     ...section('Lost', lossesOf(rehearsed)),
-    ...section(
-      'Not shown by a copy, where nobody else is at work',
-      hiddenOf(rehearsed),
-    ),
+    ...section('Not shown by a copy, where nobody else is at work', hidden),
     ...section('To run beforehand, while the portal runs', aheadOf(rehearsed)),
     ...section('Not covered', notCovered),
-  ];
-  return [
-    ...(rows.length > 0 ? [renderTable(REPORT_COLUMNS, rows)] : []),
-    ...notes,
     `Verdict: ${showControls(verdict.text)}`,
   ].join('\n');
 }
 
-function section(title: string, lines: string[]): string[] {
-  if (lines.length === 0) return [];
-  return ['', `${title}:`, ...lines.map(line => `  ${showControls(line)}`), ''];
-}
+const section = (title: string, lines: string[]): string[] =>
+  lines.length === 0
+    ? []
+    : [`${title}:`, ...lines.map(line => `  ${showControls(line)}`), ''];
 
 export const lossesOf = ({ sets }: Rehearsed): string[] =>
   sets.flatMap(({ set, migrations }) =>
@@ -39,15 +38,26 @@ export const lossesOf = ({ sets }: Rehearsed): string[] =>
     ]),
   );
 
-export const hiddenOf = ({ sets, longestMs }: Rehearsed): string[] =>
-  sets.flatMap(({ set, migrations }) =>
+interface Hidden {
+  why: string;
+  statements: string[];
+}
+
+/** What statements may wait for, and which. */
+export function hiddenOf({ sets, longestMs }: Rehearsed): Hidden[] {
+  const found = sets.flatMap(({ set, migrations }) =>
     migrations.flatMap(({ file, statements }) =>
-      statements.flatMap(({ sql }) => {
-        const why = notShownOf(sql, longestMs[set.database]);
-        return why ? [`${set.plugin} ${file}: ${oneLine(sql)} ${why}`] : [];
-      }),
+      statements.map(({ sql }) => ({
+        why: notShownOf(sql, longestMs[set.database]),
+        statement: `${set.plugin} ${file}: ${oneLine(sql)}`,
+      })),
     ),
   );
+  return Object.entries(groupBy(found, it => it.why ?? '')).flatMap(
+    ([why, all]) =>
+      why ? [{ why, statements: all.map(it => it.statement) }] : [],
+  );
+}
 
 export const aheadOf = ({ sets }: Rehearsed): string[] =>
   sets.flatMap(({ set, ahead }) =>

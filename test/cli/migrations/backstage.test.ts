@@ -79,6 +79,9 @@ describe('a portal of catalog 3.4 and auth 0.30', () => {
         ),
       ).toEqual([]);
 
+      // What one has lost is not said of those before it.
+      expect(migrations.flatMap(({ again }) => again!.lost)).toEqual([]);
+
       const migrated = await upgrade.run(
         'migrate',
         '--json',
