@@ -15,7 +15,8 @@ import { token, TokenOptions } from './token';
 const EXIT_CODES = `
 Exit codes:
   0    all is well, warnings included
-  1    a finding: a check failed, or a copy may hold secrets
+  1    a finding: a check failed, a migration fails or exceeds what is allowed,
+       data would be lost, or a copy may hold secrets
   2    bad usage or configuration
   3    it could not be carried out: refused, out of quota, out of reach
   127  psql is not installed; otherwise psql passes on its own
