@@ -83,6 +83,8 @@ export class BlockedTables {
 
   start(): void {
     this.#running = this.#run();
+    // Whoever stops it hears of it.
+    this.#running.catch(() => {});
   }
 
   /** @throws what ended the probe before, if anything did. */

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { partition, uniq } from 'lodash';
 import { LoggerService } from '@backstage/backend-plugin-api';
 import { LakebaseError } from '../../errors';
 import { LakebaseEndpoint } from '../../lakebaseEndpoint';
@@ -50,15 +51,16 @@ export function openPortal(
     access,
     plan: async folders => {
       const { tables, places } = await readPlaces(access);
-      const plan = planMigrations(folders, tables, places);
-      const elsewhere = settings.endpoints
-        .filter(it => !it.base)
-        .flatMap(it =>
-          it.plugins.map(
-            id => `${id}: it is on ${it.endpoint.value} by its own block`,
-          ),
-        );
-      return { ...plan, notCovered: [...plan.notCovered, ...elsewhere] };
+      const { sets, notCovered } = planMigrations(folders, tables, places);
+      // What it once had here is not what it uses.
+      const [here, elsewhere] = partition(
+        sets,
+        ({ plugin }) => settings.forPlugin(plugin)?.endpoint.base,
+      );
+      const others = uniq(elsewhere.map(({ plugin }) => plugin)).map(
+        plugin => `${plugin}: by its own block its database is not this one`,
+      );
+      return { sets: here, notCovered: [...notCovered, ...others] };
     },
     knexOf: pluginId => endpoint.getClient(settings.forPlugin(pluginId)!),
     close: async () => {

@@ -338,6 +338,21 @@ describe('rehearse', () => {
     expect(report.verdict.text).toContain('9_newer.js');
   });
 
+  it.each([false, { endpoint: 'projects/other' }])(
+    'leaves a plugin alone whose own block leads elsewhere (%j)',
+    async lakebase => {
+      const upgrade = await startBooks({ '2_a.js': statements('select 1') });
+      await upgrade.configure({ plugin: { books: { lakebase } } });
+
+      const { report } = await rehearse(upgrade);
+
+      expect(report.sets).toEqual([]);
+      expect(report.notCovered).toEqual([
+        'books: by its own block its database is not this one',
+      ]);
+    },
+  );
+
   it('does not use production for a copy', async () => {
     const upgrade = await startBooks({ '2_a.js': statements('select 1') });
 

@@ -14,7 +14,8 @@ export type Migrations = Record<string, string>;
 
 export interface Upgrade {
   emulator: Emulator;
-  config: string;
+  /** Changes what the command is told. */
+  configure(settings: JsonObject): Promise<void>;
   /** The backend's package. */
   backend: string;
   /** What a plugin of production has. */
@@ -65,7 +66,7 @@ export function upgradeTests() {
   ): Promise<Upgrade> => {
     const emulator = await start.emulator(copyable());
     const lakebase = start.lakebase(emulator, settings);
-    const config = await files.leadingTo(emulator, settings);
+    let config = await files.leadingTo(emulator, settings);
     const backend = await mkdtemp(join(tmpdir(), 'backstage-lakebase-test-'));
     folders.push(backend);
     const dependencies: Record<string, string> = {};
@@ -82,8 +83,10 @@ export function upgradeTests() {
       });
     return {
       emulator,
-      config,
       backend,
+      configure: async more => {
+        config = await files.leadingTo(emulator, { ...settings, ...more });
+      },
       knexOf: id => lakebase.getClient(id),
       install: async (pluginId, migrations) => {
         const name = `@company/plugin-${pluginId}-backend`;
