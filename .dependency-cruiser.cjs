@@ -6,6 +6,7 @@ const ROOMS = {
   connections: ['config', 'time'],
   migrations: ['connections', 'time'],
   branches: ['databricks', 'time'],
+  undo: [],
   startupNotices: ['config', 'connections', 'time'],
   localProxy: ['config', 'connections', 'time'],
   cli: [
@@ -16,6 +17,7 @@ const ROOMS = {
     'migrations',
     'startupNotices',
     'time',
+    'undo',
   ],
 };
 

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
 import { Client, type ClientConfig } from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { PluginDatabase } from '../config/pluginDatabase';
 import type { EndpointSettings, Settings } from '../config/readConfig';
 import { ConnectionLog } from '../connections/connectionLog';
@@ -27,6 +29,15 @@ export interface OpenDatabase {
   target: ConnectionTarget;
   /** @throws LakebaseError */
   rows<T extends object>(sql: string, values?: unknown[]): Promise<T[]>;
+  /**
+   * @returns how many rows a statement has changed.
+   * @throws LakebaseError
+   */
+  change(sql: string): Promise<number>;
+  /** Of `COPY … TO STDOUT`. */
+  copyOut(sql: string): Readable;
+  /** For `COPY … FROM STDIN`. */
+  copyIn(sql: string): Writable;
 }
 
 export interface DatabaseAccessOptions {
@@ -207,14 +218,20 @@ export class DatabaseAccess {
         ),
     );
     this.#clients.push(client);
-    const rows: OpenDatabase['rows'] = async (sql, values = []) => {
+    const query = async (sql: string, values: unknown[] = []) => {
       try {
-        return (await client.query<never>(sql, values)).rows;
+        return await client.query<never>(sql, values);
       } catch (error) {
         throw explainConnectFault(error, target);
       }
     };
-    return { target, rows };
+    return {
+      target,
+      rows: async (sql, values) => (await query(sql, values)).rows,
+      change: async sql => (await query(sql)).rowCount ?? 0,
+      copyOut: sql => client.query(copyTo(sql)),
+      copyIn: sql => client.query(copyFrom(sql)),
+    };
   }
 
   async close(): Promise<void> {

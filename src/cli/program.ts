@@ -11,6 +11,7 @@ import { addMigrationCommands } from './migrations/program';
 import { psql } from './psql';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
+import { addUndoCommand } from './undo/program';
 
 const EXIT_CODES = `
 Exit codes:
@@ -103,6 +104,7 @@ function createProgram(
     );
   addBranchCommands(program, command, terminal, done);
   addMigrationCommands(command, terminal, done);
+  addUndoCommand(command, terminal, done);
   return program;
 }
 
