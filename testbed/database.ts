@@ -29,9 +29,11 @@ export async function openDatabase(options: {
   return startEmulated(options);
 }
 
-async function startEmulated(options: {
+/** An emulator with a Postgres of its own, whatever the environment names. */
+export async function startEmulated(options: {
   credentialLifeMs: number;
-}): Promise<DemoDatabase> {
+  history?: boolean;
+}): Promise<DemoDatabase & { emulator: Emulator }> {
   const postgres = await startPostgresProcess();
   try {
     const emulator = await startEmulator({ postgres, ...options });

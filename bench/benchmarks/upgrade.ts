@@ -15,6 +15,7 @@ import type { MigrationReport } from '../../src/migrations/report';
 import { commandLine } from '../../testbed/commandLine';
 import { targetOf } from '../../testbed/contenders';
 import { connectionOf } from '../../testbed/contenders/knexDatabase';
+import { installedBackend, packageOf } from '../../testbed/installedBackend';
 import { fillAuth, fillCatalog } from '../../testbed/olderPortal';
 import type { Benchmark } from './benchmark';
 
@@ -30,8 +31,6 @@ const PORTALS: Record<string, Record<string, string>> = {
   'catalog 3.4, auth 0.27': { catalog: '3.4.0', auth: '0.27.3' },
   'Backstage 1.49': { catalog: '3.5.1', auth: '0.27.3' },
 };
-
-const packageOf = (plugin: string) => `@backstage/plugin-${plugin}-backend`;
 
 /** Migrations of a version, as it came from the registry. */
 async function download(
@@ -74,25 +73,6 @@ async function installOld(
   }
 }
 
-/** A backend that depends on what is installed here. */
-async function installNew(folder: string, plugins: string[]): Promise<string> {
-  const backend = join(folder, 'backend');
-  for (const plugin of plugins) {
-    const link = join(backend, 'node_modules', packageOf(plugin));
-    await mkdir(dirname(link), { recursive: true });
-    const manifest = require.resolve(`${packageOf(plugin)}/package.json`);
-    await symlink(dirname(manifest), link);
-  }
-  const dependencies = Object.fromEntries(
-    plugins.map(plugin => [packageOf(plugin), '*']),
-  );
-  await writeFile(
-    join(backend, 'package.json'),
-    JSON.stringify({ name: 'backend', version: '1.0.0', dependencies }),
-  );
-  return backend;
-}
-
 interface Measured {
   verdict: string;
   migrations: (MigrationReport & { plugin: string; realMs: number })[];
@@ -110,7 +90,10 @@ async function measure(
   await symlink(modules, join(folder, 'node_modules'));
   try {
     await installOld(emulator, versions, folder, entities);
-    const backend = await installNew(folder, Object.keys(versions));
+    const backend = await installedBackend(
+      join(folder, 'backend'),
+      Object.keys(versions),
+    );
     const config = join(folder, 'app-config.yaml');
     const database = {
       ...databaseConfig(emulator),

@@ -30,8 +30,14 @@ export const commonColumns = (
     .map(({ name }) => name);
 
 /** What tells rows apart on both sides; empty where nothing does. */
-export const commonKey = (then: Table, now: Table): string[] =>
-  now.key.every(name => then.columns.some(it => it.name === name))
+export const commonKey = (
+  then: Table,
+  now: Table,
+  own: readonly string[],
+): string[] =>
+  now.key.every(
+    name => then.columns.some(it => it.name === name) && !own.includes(name),
+  )
     ? now.key
     : [];
 
@@ -48,7 +54,7 @@ export async function compareTable(
   own: readonly string[],
 ): Promise<Comparison> {
   const columns = commonColumns(then.table, now.table, own);
-  const key = commonKey(then.table, now.table);
+  const key = commonKey(then.table, now.table, own);
   const digests = (table: Table) => `
     SELECT key, row FROM (
       SELECT pg_catalog.md5(${record(key.length > 0 ? key : columns)}) AS key,

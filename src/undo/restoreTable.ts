@@ -10,19 +10,30 @@ export interface Restored {
 }
 
 export interface RestoreOptions {
-  then: { table: Table; session: Session };
+  then: Side;
   /** In a transaction. */
-  now: { table: Table; session: Session };
+  now: Side;
   /** What the database gives itself. */
   own: readonly string[];
   /** Whether rows that have changed are set back. */
   replace: boolean;
+  /** What the rows are as new as. */
+  followed?: Followed;
+}
+
+/** A table whose rows are left alone with those that follow them. */
+export interface Followed {
+  column: string;
+  then: Table;
+  now: Table;
+  own: readonly string[];
 }
 
 const list = (columns: readonly string[], prefix = '') =>
   columns.map(name => prefix + escapeIdentifier(name)).join(', ');
 
 const TEMPORARY = 'pg_temp.backstage_lakebase_undo';
+const FOLLOWED = 'pg_temp.backstage_lakebase_followed';
 
 /**
  * Brings the rows back that are gone. They stream through this process into a
@@ -34,25 +45,31 @@ export async function restoreTable({
   now,
   own,
   replace,
+  followed,
 }: RestoreOptions): Promise<Restored> {
-  const { rows, change, copyIn } = now.session;
+  const { rows, change } = now.session;
   const generated = [...then.table.columns, ...now.table.columns]
     .filter(column => column.generated)
     .map(({ name }) => name);
   const columns = commonColumns(then.table, now.table, [...own, ...generated]);
-  const key = commonKey(then.table, now.table);
+  const key = commonKey(then.table, now.table, own);
   const target = pathOf(now.table);
-  await rows(
-    `CREATE TEMPORARY TABLE backstage_lakebase_undo ON COMMIT DROP AS
-     SELECT ${list(columns)} FROM ${target} WITH NO DATA`,
-  );
-  await pipeline(
-    then.session.copyOut(
-      `COPY (SELECT ${list(columns)} FROM ${pathOf(then.table)}) TO STDOUT`,
-    ),
-    copyIn(`COPY ${TEMPORARY} (${list(columns)}) FROM STDIN`),
-  );
-  await rows(`ANALYZE ${TEMPORARY}`);
+  await copyBeside(TEMPORARY, columns, then, now);
+  let isOld = '';
+  if (followed) {
+    const compared = commonColumns(followed.then, followed.now, followed.own);
+    await copyBeside(
+      FOLLOWED,
+      compared,
+      { table: followed.then, session: then.session },
+      { table: followed.now, session: now.session },
+    );
+    const column = escapeIdentifier(followed.column);
+    isOld = ` AND NOT EXISTS (
+      SELECT FROM ${pathOf(followed.now)} p JOIN ${FOLLOWED} q ON q.${column} = p.${column}
+      WHERE p.${column} = x.${column}
+        AND ROW(${list(compared, 'p.')})::text <> ROW(${list(compared, 'q.')})::text)`;
+  }
   const parents = now.table.foreignKeys
     .filter(it => it.columns.every(name => columns.includes(name)))
     .map(it => ` AND ${hasParent(it, now.table)}`)
@@ -64,7 +81,7 @@ export async function restoreTable({
       : missingOfKeyless(columns, target);
   const inserted = await change(
     `INSERT INTO ${target} (${list(columns)}) OVERRIDING SYSTEM VALUE
-     ${missing}${parents} ON CONFLICT DO NOTHING`,
+     ${missing}${parents}${isOld} ON CONFLICT DO NOTHING`,
   );
   const values = columns.filter(name => !key.includes(name));
   const replaced =
@@ -80,7 +97,34 @@ export async function restoreTable({
         )
       : 0;
   await rows(`DROP TABLE ${TEMPORARY}`);
+  if (followed) await rows(`DROP TABLE ${FOLLOWED}`);
   return { inserted, replaced };
+}
+
+interface Side {
+  table: Table;
+  session: Session;
+}
+
+/** Streams what was there then into a temporary table of now. */
+async function copyBeside(
+  temporary: string,
+  columns: readonly string[],
+  then: Side,
+  now: Side,
+): Promise<void> {
+  const { rows, copyIn } = now.session;
+  await rows(
+    `CREATE TEMPORARY TABLE ${temporary} ON COMMIT DROP AS
+     SELECT ${list(columns)} FROM ${pathOf(now.table)} WITH NO DATA`,
+  );
+  await pipeline(
+    then.session.copyOut(
+      `COPY (SELECT ${list(columns)} FROM ${pathOf(then.table)}) TO STDOUT`,
+    ),
+    copyIn(`COPY ${temporary} (${list(columns)}) FROM STDIN`),
+  );
+  await rows(`ANALYZE ${temporary}`);
 }
 
 /** As often as it was there, less as often as it still is. */

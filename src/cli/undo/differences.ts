@@ -1,9 +1,10 @@
 import {
   commonColumns,
+  commonKey,
   compareTable,
   type Comparison,
 } from '../../undo/compareTable';
-import { isOwnTable, ownColumns } from '../../undo/ownColumns';
+import { followedBy, isOwnTable, ownColumns } from '../../undo/undoRules';
 import { pathOf, readTables, type Table } from '../../undo/tables';
 import { ConfigurationError } from '../../errors';
 import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
@@ -86,7 +87,10 @@ export async function findDifferences(
           schema,
           table: table.name,
           ...comparison,
-          notes: notesOn(sides, own),
+          notes: [
+            ...notesOn(sides, own),
+            ...noteOnFollowing(plugin, table.name),
+          ],
           tables: sides,
         });
       }
@@ -117,6 +121,13 @@ async function countDropped(
   return { then: count, now: 0, gone: count, changed: 0, added: 0 };
 }
 
+function noteOnFollowing(plugin: string, table: string): string[] {
+  const followed = followedBy(plugin, table);
+  return followed
+    ? [`rows of ${followed.table} that changed since keep theirs`]
+    : [];
+}
+
 function notesOn(
   { then, now }: Difference['tables'],
   own: readonly string[],
@@ -129,7 +140,7 @@ function notesOn(
       .filter(name => !own.includes(name) && !common.includes(name));
   const lost = names(then);
   const added = names(now);
-  const keyless = now.key.length === 0;
+  const keyless = commonKey(then, now, own).length === 0;
   return [
     ...(lost.length > 0
       ? [`without ${lost.join(', ')}, which it has no more`]

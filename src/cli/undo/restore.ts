@@ -1,4 +1,4 @@
-import { isOwnTable, ownColumns } from '../../undo/ownColumns';
+import { followedBy, isOwnTable, ownColumns } from '../../undo/undoRules';
 import { readDefinition, type Recreation } from '../../undo/recreateTable';
 import { restoreTable, type Restored } from '../../undo/restoreTable';
 import { inOrderOfKeys, readTables, withCascades } from '../../undo/tables';
@@ -98,11 +98,24 @@ async function restoreGroup(
     if (isOwnTable(plugin, table.name)) continue;
     const difference = chosen.find(it => it.table === table.name);
     tell(`  ${plugin}  ${table.name}`);
+    const following = followedBy(plugin, table.name);
+    const parents = [old, current].map(tables =>
+      tables.find(it => it.name === following?.table),
+    );
     const restored = await restoreTable({
       then: { table, session: then },
       now: { table: same, session: now },
       own: ownColumns(plugin, table.name),
       replace: difference !== undefined && replaced(difference),
+      followed:
+        following && parents[0] && parents[1]
+          ? {
+              column: following.column,
+              then: parents[0],
+              now: parents[1],
+              own: ownColumns(plugin, following.table),
+            }
+          : undefined,
     });
     const recreated = dropped.has(table.name);
     if (recreated || restored.inserted > 0 || restored.replaced > 0) {

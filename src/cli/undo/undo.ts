@@ -1,11 +1,12 @@
 import { stringify } from 'yaml';
 import { ConfigurationError } from '../../errors';
 import { quoteForShell } from '../../texts';
+import { followedBy } from '../../undo/undoRules';
 import { inProject, type Project } from '../branch/project';
 import { EXIT } from '../exitCodes';
 import { renderTable } from '../table';
 import type { Terminal } from '../terminal';
-import { askPortal, type PortalView } from './askPortal';
+import { portalAt, type PortalView } from './portalView';
 import {
   type Choice,
   type Difference,
@@ -34,24 +35,39 @@ export async function undo(
 ): Promise<number> {
   const choices = readChoices(options);
   return inProject(options.config, terminal, async (project, signal) => {
+    const askPortal =
+      options.backend === undefined
+        ? undefined
+        : portalAt(options.backend, terminal, signal);
     const sides = await openSides(options, project, terminal);
     const close = () => Promise.all([sides.then.close(), sides.now.close()]);
     signal.addEventListener('abort', () => void close());
     try {
-      return await onSides(sides, options, choices, project, terminal);
+      const stage = { sides, options, choices, project, terminal, askPortal };
+      return await onSides(stage);
     } finally {
       await close();
     }
   });
 }
 
-async function onSides(
-  sides: Sides,
-  options: UndoOptions,
-  choices: readonly Choice[],
-  project: Project,
-  terminal: Terminal,
-): Promise<number> {
+interface Stage {
+  sides: Sides;
+  options: UndoOptions;
+  choices: readonly Choice[];
+  project: Project;
+  terminal: Terminal;
+  askPortal?: () => Promise<PortalView>;
+}
+
+async function onSides({
+  sides,
+  options,
+  choices,
+  project,
+  terminal,
+  askPortal,
+}: Stage): Promise<number> {
   const { error: tell } = terminal;
   tell('Comparing');
   const found = await findDifferences(sides, choices, tell);
@@ -76,11 +92,11 @@ async function onSides(
     tell('Comparing again');
     const after = await findDifferences(sides, choices, tell);
     outcome.left = after
+      // Of what follows another row, what is older than that stays away.
+      .filter(it => !followedBy(it.plugin, it.table))
       .filter(it => it.gone > 0 || !it.tables.now)
       .map(withoutTables);
-    if (options.backend !== undefined) {
-      outcome.portal = await askPortal(options.backend, terminal);
-    }
+    outcome.portal = await askPortal?.();
   }
   say(outcome, wanted.length, options, terminal);
   const left = outcome.left ?? [];

@@ -221,6 +221,33 @@ describe('undo', () => {
     expect(new Set(generations).size).toBe(33);
   });
 
+  it('leaves the search rows of an entity alone that was stitched again since', async () => {
+    const portal = await start();
+    const knex = await portal.knexOf('catalog');
+    await knex.migrate.latest({ directory: migrationsOf('catalog') });
+    await fillCatalog(knex, 3);
+    await portal.remember();
+    await knex('search').whereIn('entity_id', ['id-1', 'id-2']).delete();
+    await knex('final_entities')
+      .where('entity_id', 'id-1')
+      .update({ hash: 'newer' });
+    await knex('search').insert({
+      entity_id: 'id-1',
+      key: 'kind',
+      value: 'newer',
+    });
+
+    const { exitCode } = await restoring(portal, '--plugin', 'catalog');
+
+    expect(exitCode).toBe(0);
+    await expect(
+      knex('search').where('entity_id', 'id-1'),
+    ).resolves.toHaveLength(1);
+    await expect(
+      knex('search').where('entity_id', 'id-2'),
+    ).resolves.toHaveLength(30);
+  });
+
   it('makes the branch of the moment, finds it again, and says what the window allows', async () => {
     const portal = await start({ pluginDivisionMode: 'schema' }, true);
     const knex = await portal.knexOf('books');
