@@ -49,7 +49,7 @@ interface Stage {
   /** Where the catalog's files are. */
   catalog: string;
   /** Runs the command, which says what it does. */
-  command(...args: string[]): Promise<{ stdout: string; ms: number }>;
+  command: (...args: string[]) => Promise<{ stdout: string; ms: number }>;
   signal: AbortSignal;
 }
 

@@ -10,6 +10,7 @@ import { linkBenchmark } from './link';
 import { outageBenchmark } from './outage';
 import { rotationBenchmark } from './rotation';
 import { throughputBenchmark } from './throughput';
+import { undoBenchmark } from './undo';
 import { upgradeBenchmark } from './upgrade';
 import { weightBenchmark } from './weight';
 
@@ -29,5 +30,6 @@ export const benchmarks: Benchmark[] = [
   firstClickBenchmark,
   branchBenchmark,
   upgradeBenchmark,
+  undoBenchmark,
   backstageBenchmark,
 ];

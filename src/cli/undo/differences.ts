@@ -112,10 +112,10 @@ const isPlugins = ({ settings }: DatabaseAccess, schema: string) =>
   settings.schemaMode || schema === 'public';
 
 async function countDropped(
-  { rows }: OpenDatabase,
+  database: OpenDatabase,
   table: Table,
 ): Promise<Comparison> {
-  const [{ count }] = await rows<{ count: number }>(
+  const [{ count }] = await database.rows<{ count: number }>(
     `SELECT count(*)::float8 AS count FROM ${pathOf(table)}`,
   );
   return { then: count, now: 0, gone: count, changed: 0, added: 0 };

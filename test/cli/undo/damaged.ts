@@ -35,7 +35,10 @@ export function undoTests() {
     const lakebase = start.lakebase(emulator, settings);
     const config = await files.leadingTo(emulator, settings);
     const run = (args: string[], interrupted = new AbortController().signal) =>
-      commandLine([...args, '--config', config], { interrupted });
+      commandLine([...args, '--config', config], {
+        interrupted,
+        env: { BACKSTAGE_TOKEN: 'secret' },
+      });
     const before = ['undo', '--branch', 'before'];
     return {
       emulator,

@@ -248,6 +248,54 @@ describe('undo', () => {
     ).resolves.toHaveLength(30);
   });
 
+  it.each(['schema', 'database'])(
+    'brings several plugins back at once (%s)',
+    async pluginDivisionMode => {
+      const portal = await start({ pluginDivisionMode });
+      const plugins = ['films', 'books'];
+      const knexes = await Promise.all(plugins.map(it => portal.knexOf(it)));
+      for (const knex of knexes) {
+        await knex.raw(
+          'create table items (id int primary key); insert into items values (1), (2)',
+        );
+      }
+      await portal.remember();
+      for (const knex of knexes) await knex('items').delete();
+
+      const { stdout } = await restoring(portal);
+
+      expect(stdout).toContain('films items: 2 rows are back');
+      for (const knex of knexes) {
+        await expect(knex('items').pluck('id')).resolves.toEqual([1, 2]);
+      }
+    },
+  );
+
+  it('leaves alone what a portal writes meanwhile', async () => {
+    const { portal, knex } = await startBooks();
+    await knex('books').where('id', '<=', 5).delete();
+    const controller = new AbortController();
+    const written: string[] = [];
+    const write = async () => {
+      while (!controller.signal.aborted) {
+        const title = `written ${written.length}`;
+        await knex('books').insert({ title });
+        await knex('books').where({ title }).update({ author: 2 });
+        written.push(title);
+      }
+    };
+
+    const writing = write();
+    const { stdout } = await restoring(portal);
+    controller.abort();
+    await writing;
+
+    expect(stdout).toContain('books books: 5 rows are back');
+    const all = (await titles(knex)) as string[];
+    expect(all.filter(it => it.startsWith('title'))).toHaveLength(10);
+    expect(all.filter(it => it.startsWith('written'))).toEqual(written);
+  });
+
   it('makes the branch of the moment, finds it again, and says what the window allows', async () => {
     const portal = await start({ pluginDivisionMode: 'schema' }, true);
     const knex = await portal.knexOf('books');
@@ -289,6 +337,11 @@ describe('undo', () => {
     ],
     [['--at', '-5m'], '--at and --branch both say'],
     [['--replace'], '--replace is for --restore'],
+    [['--backend', 'portal'], "--backend 'portal' is no URL"],
+    [
+      ['--backend', 'http://portal.company.com'],
+      'the token in BACKSTAGE_TOKEN goes nowhere else',
+    ],
   ])('refuses %j', async (args, problem) => {
     const { portal } = await startBooks();
 
