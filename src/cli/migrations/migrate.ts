@@ -74,7 +74,15 @@ export async function migrate(
       }
       await checkDatabases(portal, due, terminal);
       if (options.dryRun) {
-        terminal.out('Nothing was changed');
+        terminal.out(
+          options.json
+            ? JSON.stringify(
+                { version: 1, pending: pendingOf(due) },
+                undefined,
+                2,
+              )
+            : 'Nothing was changed',
+        );
         return EXIT.ok;
       }
       const restorePoint = options.restorePoint
@@ -94,6 +102,9 @@ export async function migrate(
     }),
   );
 }
+
+const pendingOf = (due: readonly MigrationSet[]) =>
+  due.flatMap(({ plugin, pending }) => pending.map(file => ({ plugin, file })));
 
 class Run {
   readonly done: Done[] = [];

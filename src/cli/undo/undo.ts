@@ -1,3 +1,4 @@
+import type { JsonObject } from '@backstage/types';
 import { stringify } from 'yaml';
 import { ConfigurationError } from '../../errors';
 import { quoteForShell } from '../../texts';
@@ -77,7 +78,11 @@ async function onSides({
     branch: sides.branch,
     tables: found.map(withoutTables),
   };
-  if (options.repoint) sayRepoint(sides, found, project, terminal, options);
+  if (options.repoint) {
+    const { name, host } = sides.endpoint;
+    outcome.overlay = project.overlay(name, host);
+    sayRepoint(sides, found, project, terminal, options);
+  }
   const wanted = damaged.filter(
     it => it.gone > 0 || !it.tables.now || options.replace,
   );
@@ -114,6 +119,8 @@ interface Outcome {
   /** What could not be brought back. */
   left?: Shown[];
   portal?: PortalView;
+  /** What leads the whole portal to the branch. */
+  overlay?: JsonObject;
 }
 
 const isDamaged = ({ gone, changed, tables }: Difference) =>

@@ -71,8 +71,13 @@ describe('migrate', () => {
     const { upgrade, applied } = await startBooks(PAGES);
 
     const { stdout, stderr } = await upgrade.run('migrate', '--dry-run');
+    const json = await upgrade.run('migrate', '--dry-run', '--json');
 
     expect(stdout).toBe('Nothing was changed\n');
+    expect(JSON.parse(json.stdout)).toEqual({
+      version: 1,
+      pending: [{ plugin: 'books', file: '2_pages.js' }],
+    });
     expect(stderr).toContain('books  2_pages.js');
     await expect(applied()).resolves.toEqual(['1_books.js']);
     expect(upgrade.branches()).toEqual([]);
