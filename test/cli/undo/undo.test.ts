@@ -221,6 +221,26 @@ describe('undo', () => {
     expect(new Set(generations).size).toBe(33);
   });
 
+  it('takes no number that the database gives itself for a change', async () => {
+    const portal = await start();
+    const knex = await portal.knexOf('catalog');
+    await knex.migrate.latest({ directory: migrationsOf('catalog') });
+    await fillCatalog(knex, 3);
+    await knex('refresh_state_references').insert({
+      source_key: 'file',
+      target_entity_ref: 'component:default/component-1',
+    });
+    await portal.remember();
+    await knex.raw('update final_entities set final_entity = final_entity');
+    await knex.raw(
+      'with gone as (delete from refresh_state_references returning source_key, target_entity_ref) insert into refresh_state_references (source_key, target_entity_ref) select * from gone',
+    );
+
+    const { stdout } = await portal.undo();
+
+    expect(stdout).toBe('Nothing is gone or changed\n');
+  });
+
   it('leaves the search rows of an entity alone that was stitched again since', async () => {
     const portal = await start();
     const knex = await portal.knexOf('catalog');
