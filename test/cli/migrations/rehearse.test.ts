@@ -77,39 +77,30 @@ describe('rehearse', () => {
     expect(upgrade.emulator.controlPlane.count('createBranch')).toBe(0);
   });
 
-  it.each([
-    [
-      'rows that go',
-      statements('delete from books where id > 990'),
-      '10 rows of books go',
-    ],
-    [
-      'a column with data',
-      statements('alter table books drop column isbn'),
-      'column books.isbn is dropped with 1,000 values',
-    ],
-    [
-      'a table with data',
-      statements('drop table books'),
-      'table books is dropped with 1,000 rows',
-    ],
-    [
-      'a table that is emptied',
-      statements('truncate books'),
-      '1,000 rows of books go',
-    ],
-    [
-      'values',
-      statements('update books set isbn = null where id <= 5'),
-      '5 values of books.isbn become null',
-    ],
-  ])('finds %s', async (_what, migration, lost) => {
-    const upgrade = await startBooks({ '2_lost.js': migration });
+  it('finds each way to lose data', async () => {
+    const upgrade = await startBooks({
+      '2_rows.js': statements('delete from books where id > 990'),
+      '3_values.js': statements('update books set isbn = null where id <= 5'),
+      '4_column.js': statements('alter table books drop column isbn'),
+      '5_all.js': statements('truncate books'),
+      '6_fill.js': statements('insert into books values (1)'),
+      '7_table.js': statements('drop table books'),
+    });
 
     const { exitCode, report } = await rehearse(upgrade);
 
     expect(report.verdict.kind).toBe('loses-data');
-    expect(report.verdict.text).toContain(lost);
+    expect(report.verdict.text).toContain(
+      'plugin books, 2_rows.js: 10 rows of books go; plugin books, 3_values.js',
+    );
+    expect(report.sets[0].migrations.map(({ lost }) => lost)).toEqual([
+      ['10 rows of books go'],
+      ['5 values of books.isbn become null'],
+      ['column books.isbn is dropped with 985 values'],
+      ['990 rows of books go'],
+      [],
+      ['table books is dropped with 1 row'],
+    ]);
     expect(exitCode).toBe(1);
   });
 
