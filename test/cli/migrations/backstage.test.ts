@@ -70,7 +70,6 @@ describe('a portal of catalog 3.4 and auth 0.30', () => {
         transactional: false,
         lost: ['3 rows of search go'],
       });
-      expect(dedup.blocked.every(({ readsMs }) => readsMs < 1_000)).toBe(true);
       const failures = migrations.filter(it => it.error ?? it.again?.error);
       expect(failures).toEqual([]);
       expect(

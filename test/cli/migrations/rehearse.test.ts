@@ -378,7 +378,7 @@ describe('rehearse', () => {
     await open.rollback();
 
     expect(stdout).toMatch(
-      /gives up when it cannot get its lock in time.*\(the oldest one of production was open for 0\.\d\d s\):\n {4}books 2_timeout\.js: set local lock_timeout/,
+      /gives up when it cannot get its lock in time.*\(the oldest one of production was open for \d+\.?\d* s\):\n {4}books 2_timeout\.js: set local lock_timeout/,
     );
     expect(stdout).toMatch(
       /waits for other changes of the table .*\n {4}books 3_check\.js: /,
