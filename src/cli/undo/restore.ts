@@ -1,8 +1,8 @@
+import { escapeIdentifier } from 'pg';
 import { followedBy, isOwnTable, ownColumns } from '../../undo/undoRules';
 import { readDefinition, type Recreation } from '../../undo/recreateTable';
 import { restoreTable, type Restored } from '../../undo/restoreTable';
 import { inOrderOfKeys, readTables, withCascades } from '../../undo/tables';
-import { escapeIdentifier } from 'pg';
 import type { OpenDatabase } from '../databaseAccess';
 import type { Difference } from './differences';
 import type { Sides } from './sides';
@@ -24,12 +24,12 @@ interface Group {
  * Brings back what is gone: one transaction for each database, and none of
  * them ends before all that is to be done is done.
  *
- * @param replaced - whether the changed rows of a table are set back, too.
+ * @param replace - whether changed rows are set back, too.
  */
 export async function restore(
   sides: Sides,
   differences: readonly Difference[],
-  replaced: (difference: Difference) => boolean,
+  replace: boolean,
   tell: (line: string) => void,
 ): Promise<RestoredTable[]> {
   const databases = [...new Set(differences.map(it => it.database))];
@@ -47,7 +47,7 @@ export async function restore(
       );
       const here = differences.filter(it => it.database === database);
       for (const group of groupsOf(here)) {
-        done.push(...(await restoreGroup(then, now, group, replaced, tell)));
+        done.push(...(await restoreGroup(then, now, group, replace, tell)));
       }
       // Deferred constraints and triggers have their say before the first end.
       await now.rows('SET CONSTRAINTS ALL IMMEDIATE');
@@ -71,7 +71,7 @@ async function restoreGroup(
   then: OpenDatabase,
   now: OpenDatabase,
   { plugin, schema, tables: chosen }: Group,
-  replaced: (difference: Difference) => boolean,
+  replace: boolean,
   tell: (line: string) => void,
 ): Promise<RestoredTable[]> {
   // For the triggers of the plugin; Postgres's own names still come first.
@@ -96,7 +96,6 @@ async function restoreGroup(
     const same = current.find(it => it.name === table.name);
     if (!names.includes(table.name) || !same) continue;
     if (isOwnTable(plugin, table.name)) continue;
-    const difference = chosen.find(it => it.table === table.name);
     tell(`  ${plugin}  ${table.name}`);
     const following = followedBy(plugin, table.name);
     const parents = [old, current].map(tables =>
@@ -106,7 +105,8 @@ async function restoreGroup(
       then: { table, session: then },
       now: { table: same, session: now },
       own: ownColumns(plugin, table.name),
-      replace: difference !== undefined && replaced(difference),
+      // Not those of a table that only goes with another one.
+      replace: replace && chosen.some(it => it.table === table.name),
       followed:
         following && parents[0] && parents[1]
           ? {

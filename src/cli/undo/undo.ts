@@ -88,12 +88,7 @@ async function onSides({
   );
   if (options.restore && wanted.length > 0) {
     tell('Bringing back');
-    outcome.restored = await restore(
-      sides,
-      wanted,
-      () => options.replace,
-      tell,
-    );
+    outcome.restored = await restore(sides, wanted, options.replace, tell);
     tell('Comparing again');
     const after = await findDifferences(sides, choices, tell);
     outcome.left = after
