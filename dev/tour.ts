@@ -9,7 +9,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import knexFactory from 'knex';
 import type { Emulator } from '../emulator';
 import {
   type Address,
@@ -19,8 +18,7 @@ import {
   stopBackend,
 } from '../testbed/backend';
 import { commandLine } from '../testbed/commandLine';
-import { targetOf } from '../testbed/contenders';
-import { connectionOf } from '../testbed/contenders/knexDatabase';
+import { makeSchema } from '../testbed/makeSchema';
 import { startEmulated } from '../testbed/database';
 import { installedBackend } from '../testbed/installedBackend';
 import { applyUpTo, LAST_OF_CATALOG_3_4 } from '../testbed/olderPortal';
@@ -143,13 +141,7 @@ async function rehearseUpgrade(
   { emulator, command: run }: Stage,
   folder: string,
 ) {
-  const target = await targetOf(emulator);
-  const knex = knexFactory({
-    client: 'pg',
-    connection: { ...connectionOf(target), password: target.staticPassword },
-    searchPath: ['catalog'],
-  });
-  await knex.raw('CREATE SCHEMA catalog');
+  const knex = await makeSchema(emulator, 'catalog');
   const scratch = join(folder, 'older');
   await mkdir(scratch);
   await applyUpTo(knex, migrationsOf('catalog'), LAST_OF_CATALOG_3_4, scratch);

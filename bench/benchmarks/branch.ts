@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sum } from 'lodash';
-import knexFactory from 'knex';
 import {
   databaseConfig,
   type Emulator,
@@ -10,8 +9,7 @@ import {
   startPostgresProcess,
 } from '../../emulator';
 import { commandLine } from '../../testbed/commandLine';
-import { targetOf } from '../../testbed/contenders';
-import { connectionOf } from '../../testbed/contenders/knexDatabase';
+import { makeSchema } from '../../testbed/makeSchema';
 import { migrationsOf } from '../../testbed/pluginMigrations';
 import { median } from '../measure/statistics';
 import type { Benchmark } from './benchmark';
@@ -36,17 +34,8 @@ const FILL = `
   FROM generate_series(1, ${ENTITIES}) i, generate_series(1, 20) k;`;
 
 async function fill(emulator: Emulator): Promise<void> {
-  const target = await targetOf(emulator);
   for (const plugin of PLUGINS) {
-    const knex = knexFactory({
-      client: 'pg',
-      connection: {
-        ...connectionOf(target),
-        password: target.staticPassword,
-      },
-      searchPath: [plugin],
-    });
-    await knex.raw('CREATE SCHEMA ??', [plugin]);
+    const knex = await makeSchema(emulator, plugin);
     await knex.migrate.latest({ directory: migrationsOf(plugin) });
     await knex.destroy();
   }

@@ -3,14 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import knexFactory from 'knex';
 import {
   databaseConfig,
   startEmulator,
   startPostgresProcess,
 } from '../../emulator';
-import { targetOf } from '../../testbed/contenders';
-import { connectionOf } from '../../testbed/contenders/knexDatabase';
+import { makeSchema } from '../../testbed/makeSchema';
 import { fillCatalog } from '../../testbed/olderPortal';
 import { migrationsOf } from '../../testbed/pluginMigrations';
 import type { CommandReport } from '../measure/commandProcess';
@@ -40,13 +38,7 @@ async function measure(rows: number): Promise<Measured> {
   const postgres = await startPostgresProcess();
   const emulator = await startEmulator({ postgres });
   try {
-    const target = await targetOf(emulator);
-    const knex = knexFactory({
-      client: 'pg',
-      connection: { ...connectionOf(target), password: target.staticPassword },
-      searchPath: ['catalog'],
-    });
-    await knex.raw('CREATE SCHEMA catalog');
+    const knex = await makeSchema(emulator, 'catalog');
     await knex.migrate.latest({ directory: migrationsOf('catalog') });
     await fillCatalog(knex, Math.ceil(rows / ROWS_EACH));
     const config = join(folder, 'app-config.yaml');

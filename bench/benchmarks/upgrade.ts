@@ -3,7 +3,6 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import knexFactory from 'knex';
 import { max, maxBy, sumBy } from 'lodash';
 import {
   databaseConfig,
@@ -13,8 +12,7 @@ import {
 } from '../../emulator';
 import type { MigrationReport } from '../../src/migrations/report';
 import { commandLine } from '../../testbed/commandLine';
-import { targetOf } from '../../testbed/contenders';
-import { connectionOf } from '../../testbed/contenders/knexDatabase';
+import { makeSchema } from '../../testbed/makeSchema';
 import { installedBackend, packageOf } from '../../testbed/installedBackend';
 import { fillAuth, fillCatalog } from '../../testbed/olderPortal';
 import type { Benchmark } from './benchmark';
@@ -56,14 +54,8 @@ async function installOld(
   folder: string,
   entities: number,
 ): Promise<void> {
-  const target = await targetOf(emulator);
   for (const [plugin, version] of Object.entries(versions)) {
-    const knex = knexFactory({
-      client: 'pg',
-      connection: { ...connectionOf(target), password: target.staticPassword },
-      searchPath: [plugin],
-    });
-    await knex.raw('CREATE SCHEMA ??', [plugin]);
+    const knex = await makeSchema(emulator, plugin);
     const directory = await download(plugin, version, folder);
     await knex.migrate.latest({ directory });
     if (plugin === 'catalog') await fillCatalog(knex, entities);
