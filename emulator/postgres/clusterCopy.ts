@@ -1,11 +1,23 @@
 import { execFile } from 'node:child_process';
-import { appendFile, chown, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chown,
+  mkdir,
+  readdir,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { PostgresServer } from './postgresServer';
 
 const run = promisify(execFile);
+
+/** Where a server keeps its write-ahead log, in pieces of these names. */
+const LOG = 'pg_wal';
+const SEGMENT = /^[0-9A-F]{24}$/;
 
 /** A server that can be copied. */
 export type LocalServer = PostgresServer & { data: string };
@@ -21,16 +33,23 @@ export async function copyCluster(
   source: LocalServer,
   to: string,
 ): Promise<void> {
-  await asSuperuser(source, async client => {
-    await client.query("SELECT pg_backup_start('branch', fast => true)");
-    await copy(source.data, to);
-    const { rows } = await client.query<{ labelfile: string }>(
-      'SELECT labelfile FROM pg_backup_stop(wait_for_archive => false)',
+  const { first, last } = await asSuperuser(source, async client => {
+    const begin = await client.query<{ segment: string }>(
+      "SELECT pg_walfile_name(pg_backup_start('branch', fast => true)) AS segment",
     );
-    await write(to, 'backup_label', rows[0].labelfile);
+    await copyEntries(source.data, to, name => name !== LOG);
+    const end = await client.query<{ labelfile: string; segment: string }>(
+      'SELECT labelfile, pg_walfile_name(lsn) AS segment FROM pg_backup_stop(wait_for_archive => false)',
+    );
+    await write(to, 'backup_label', end.rows[0].labelfile);
+    return { first: begin.rows[0].segment, last: end.rows[0].segment };
   });
-  // Once more, up to the end of the backup.
-  await copyLog(source, to);
+  // Only that of the backup: the others are kept to be written over.
+  await copyEntries(
+    join(source.data, LOG),
+    join(to, LOG),
+    name => SEGMENT.test(name) && name >= first && name <= last,
+  );
   await rm(join(to, 'postmaster.pid'), { force: true });
 }
 
@@ -60,7 +79,7 @@ export async function copyClusterAt(
     await client.query(`SELECT pg_logical_emit_message(true, 'branch', '')`);
     await client.query('SELECT pg_switch_wal()');
   });
-  await copy(base, to);
+  await copy([base], to);
   await copyLog(source, to);
   const [name, value] =
     'lsn' in target
@@ -90,7 +109,25 @@ export const endOfLog = (server: PostgresServer): Promise<string> =>
   });
 
 const copyLog = (source: LocalServer, to: string): Promise<void> =>
-  copy(join(source.data, 'pg_wal'), to);
+  copy([join(source.data, LOG)], to);
+
+/** Into a folder of the same owner, which is made. */
+async function copyEntries(
+  from: string,
+  to: string,
+  isMeant: (name: string) => boolean,
+): Promise<void> {
+  const { uid, gid, mode } = await stat(from);
+  await mkdir(to, { mode });
+  await chown(to, uid, gid);
+  const names = (await readdir(from)).filter(isMeant);
+  if (names.length > 0) {
+    await copy(
+      names.map(name => join(from, name)),
+      to,
+    );
+  }
+}
 
 /** For the server, which may run as another user and wants to own it. */
 async function write(data: string, name: string, text: string): Promise<void> {
@@ -101,10 +138,10 @@ async function write(data: string, name: string, text: string): Promise<void> {
 }
 
 /** Of a folder in use: what has gone meanwhile was not needed. */
-async function copy(from: string, to: string): Promise<void> {
+async function copy(from: readonly string[], to: string): Promise<void> {
   try {
     // Keeps the owner, which Node's own function does not.
-    await run('cp', ['-a', from, to]);
+    await run('cp', ['-a', ...from, to]);
   } catch (error) {
     const { stderr = '' } = error as { stderr?: string };
     const faults = stderr.split('\n').filter(line => line !== '');
