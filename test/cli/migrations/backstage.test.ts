@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   applyUpTo,
@@ -106,4 +107,27 @@ describe('a portal of catalog 3.4 and auth 0.30', () => {
       ]);
     },
   );
+});
+
+describe('a portal with RBAC', () => {
+  it('has its migrations found where they are, whatever its package says', async () => {
+    const rbac = '@backstage-community/plugin-rbac-backend';
+    const directory = join(
+      require.resolve(`${rbac}/package.json`),
+      '../migrations',
+    );
+    const upgrade = await start();
+    const knex = await upgrade.knexOf('permission');
+    const [last, ...others] = (await readdir(directory)).sort().reverse();
+    const scratch = join(upgrade.backend, 'scratch');
+    await applyUpTo(knex, directory, others[0], scratch);
+    await upgrade.link(rbac);
+
+    const { report } = await rehearse(upgrade);
+
+    expect(
+      report.sets.map(it => [it.plugin, it.package, it.migrations[0].file]),
+    ).toEqual([['permission', rbac, last]]);
+    expect(report.verdict.kind).toBe('safe');
+  });
 });
