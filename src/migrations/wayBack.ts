@@ -29,10 +29,12 @@ export async function goBackAndForth(stage: Stage): Promise<IndexAhead[]> {
   const built = await buildAhead(knex, candidatesOf(migrations));
   let error = await goForth(stage, comingBack);
   if (error === undefined) {
-    return built.map(({ file, sql, msBefore }) => {
-      const { again } = migrations.find(it => it.file === file)!;
-      return { file, sql, msBefore, msAfter: again?.ms ?? msBefore };
-    });
+    return built
+      .map(({ file, sql, msBefore }) => {
+        const { again } = migrations.find(it => it.file === file)!;
+        return { file, sql, msBefore, msAfter: again?.ms ?? msBefore };
+      })
+      .filter(({ msAfter, msBefore }) => msAfter < msBefore);
   }
   if (built.length > 0) {
     // It does not expect them to be there.
