@@ -19,15 +19,19 @@ export const pullRequestOf = (id: string): number | undefined =>
 
 export const nameForPullRequest = (number: number): string => `ci-pr-${number}`;
 
+/** As much of a text as may be in the name of a branch. */
+export const plainName = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+
 /**
  * A name after a git branch: no two of them share one, since a hash stands for
  * whatever had to be changed or cut.
  */
 export function nameForGitBranch(branch: string): string {
-  const plain = branch
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '');
+  const plain = plainName(branch);
   const whole = `dev-${plain}`;
   if (plain === branch && whole.length <= MAX_LENGTH) return whole;
   const hash = createHash('sha256')

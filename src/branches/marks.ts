@@ -2,7 +2,7 @@ import { LakebaseError } from '../errors';
 
 /** A connection to one database: its statements run one after the other. */
 export interface Session {
-  rows<Row extends object>(sql: string, values?: unknown[]): Promise<Row[]>;
+  rows: <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
 }
 
 /** Where this tool keeps what it knows of a copy. */
@@ -56,17 +56,21 @@ export async function readMark(
   return (mark as { value: string } | undefined)?.value;
 }
 
+/** Begins a transaction: the same command may be at work twice. */
+export async function beginAlone({ rows }: Session): Promise<void> {
+  await rows('BEGIN READ WRITE');
+  await rows(
+    `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('${MARKS}'))`,
+  );
+}
+
 /** Runs `work` in a transaction, alone among the runs of this tool. */
 export async function inTransaction<T>(
   session: Session,
   work: () => Promise<T>,
 ): Promise<T> {
-  await session.rows('BEGIN READ WRITE');
   try {
-    // The same command may be at work twice.
-    await session.rows(
-      `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('${MARKS}'))`,
-    );
+    await beginAlone(session);
     const result = await work();
     await session.rows('COMMIT');
     return result;

@@ -34,3 +34,17 @@ export async function interruptible(
     stopListening();
   }
 }
+
+/** Runs `work`, and closes what it uses at its end or at an interruption. */
+export async function closingAfter<T>(
+  signal: AbortSignal,
+  close: () => Promise<unknown>,
+  work: () => Promise<T>,
+): Promise<T> {
+  signal.addEventListener('abort', () => void close());
+  try {
+    return await work();
+  } finally {
+    await close();
+  }
+}

@@ -8,6 +8,7 @@ import { doctor, DoctorOptions } from './doctor';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
 import { addMigrationCommands } from './migrations/program';
+import { collect } from './options';
 import { psql } from './psql';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
@@ -62,7 +63,7 @@ function createProgram(
       .option(
         '--config <file>',
         'as the backend gets it, once for each file (default: app-config.yaml and app-config.local.yaml)',
-        (file: string, others?: string[]) => [...(others ?? []), file],
+        collect,
       )
       .addHelpText('after', EXIT_CODES);
 

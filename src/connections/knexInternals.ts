@@ -82,3 +82,9 @@ export const isQueryTimeout = (message: string) =>
 export const activeMigration = (migrator: Knex.Migrator): string | undefined =>
   (migrator as { _activeMigration?: { fileName?: string | null } })
     ._activeMigration?.fileName ?? undefined;
+
+/** Processes of the server whose connections are in use. */
+export const processesInUse = (knex: Knex): number[] =>
+  getPgClient(knex).pool.used.map(
+    ({ resource }) => (resource as Client & { processID: number }).processID,
+  );

@@ -12,7 +12,7 @@ export interface BlockedTable {
 }
 
 /** Between two looks; what is shorter may not be seen. */
-export const LOOK_EVERY_MS = 20;
+const LOOK_EVERY_MS = 20;
 
 const FOUND = 'backstage_lakebase.blocked';
 

@@ -1,13 +1,7 @@
 import { escapeIdentifier } from 'pg';
 import type { MigrationSet } from './migrationPlan';
 import type { Queries } from './queries';
-
-/** Who else is at work in a database. */
-interface Worker {
-  pid: number;
-  name: string;
-  since: Date | null;
-}
+import { describeProcess, type ServerProcess } from './serverProcess';
 
 const WORKERS = `
   SELECT pid, since,
@@ -44,28 +38,27 @@ export async function describeLock(
   set: MigrationSet,
   queries: Queries,
 ): Promise<{ problem: string; remedy: string; statement: string }> {
-  const workers = await queries.rows<Worker>(WORKERS);
+  const workers = await queries.rows<ServerProcess>(WORKERS);
   const last = set.applied.at(-1)?.at;
   const since = last
     ? `, taken after ${set.applied.at(-1)!.name} of ${last.toISOString()}`
     : '';
   const who =
     workers.length > 0
-      ? `at work there: ${workers
-          .map(
-            ({ pid, name, since: begin }) =>
-              `process ${pid} (${name}) since ${begin?.toISOString() ?? 'an unknown time'}`,
-          )
-          .join(', ')}`
+      ? `at work there: ${workers.map(describeProcess).join(', ')}`
       : 'nobody is at work there, so whoever took it is gone';
   const table = lockTable(set);
   return {
     problem: `The migrations of plugin ${set.plugin} are locked (${set.database}, ${table})${since}; ${who}`,
     remedy:
       'Wait for those who migrate; where nobody does any more, free the lock in that database',
-    statement: `DELETE FROM ${table}; INSERT INTO ${table} (is_locked) VALUES (0);`,
+    statement: freeLock(table),
   };
 }
+
+/** What frees the lock of somebody who is gone. */
+export const freeLock = (table: string): string =>
+  `DELETE FROM ${table}; INSERT INTO ${table} (is_locked) VALUES (0);`;
 
 const lockTable = ({ schema, table }: MigrationSet) =>
   `${escapeIdentifier(schema)}.${escapeIdentifier(`${table}_lock`)}`;

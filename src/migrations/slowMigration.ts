@@ -1,18 +1,17 @@
 import { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
-import { activeMigration, getPgClient } from '../connections/knexInternals';
+import { activeMigration, processesInUse } from '../connections/knexInternals';
 import { onOneLine, showControls } from '../texts';
 import type { Clock } from '../time/clock';
+import { describeProcess, type ServerProcess } from './serverProcess';
 
 const SLOW_MS = 10_000;
 
 const LONGEST = 120;
 
-interface Waiting {
+interface Waiting extends Omit<ServerProcess, 'pid'> {
   query: string;
   pid: number | null;
-  name: string | null;
-  since: Date | null;
 }
 
 const WAITING = `
@@ -60,9 +59,7 @@ export async function tellingOfSlowness<T>(
 }
 
 async function describeWait(knex: Knex): Promise<string> {
-  const ids = getPgClient(knex).pool.used.map(
-    ({ resource }) => (resource as { processID?: number }).processID,
-  );
+  const ids = processesInUse(knex);
   const { rows } = await knex.raw<{ rows: Waiting[] }>(WAITING, [ids.join()]);
   const [first] = rows as (Waiting | undefined)[];
   if (!first) return 'no statement is running';
@@ -70,11 +67,8 @@ async function describeWait(knex: Knex): Promise<string> {
     first.query.replace(/\s+/g, ' ').trim().slice(0, LONGEST),
   );
   if (first.pid === null) return `"${statement}" is at work`;
-  const blockers = rows
-    .filter(({ pid }) => pid !== null)
-    .map(
-      ({ pid, name, since }) =>
-        `process ${pid} (${showControls(name ?? '')}) since ${since?.toISOString() ?? 'an unknown time'}`,
-    );
+  const blockers = rows.flatMap(({ pid, ...process }) =>
+    pid === null ? [] : [describeProcess({ ...process, pid })],
+  );
   return `"${statement}" waits for ${blockers.join(', ')}`;
 }

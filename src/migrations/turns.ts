@@ -6,6 +6,7 @@ import { isNil, isUndefined, omitBy } from 'lodash';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { getPgClient } from '../connections/knexInternals';
 import type { Clock } from '../time/clock';
+import { freeLock } from './migrationLock';
 import { tellingOfSlowness } from './slowMigration';
 
 export interface MigrationOptions {
@@ -146,8 +147,7 @@ async function inTurn(
       if (clock.monotonic() - begin > patienceMs) {
         error.message +=
           `. If no other process migrates ${place}, then one was killed while ` +
-          `it did. Run there: DELETE FROM ${lockTable}; ` +
-          `INSERT INTO ${lockTable} (is_locked) VALUES (0);`;
+          `it did. Run there: ${freeLock(lockTable)}`;
         throw error;
       }
     }

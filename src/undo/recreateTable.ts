@@ -46,7 +46,7 @@ const CONSTRAINTS = `
   SELECT pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s',
            pg_catalog.format('%I.%I', n.nspname, c.relname), o.conname,
            pg_catalog.pg_get_constraintdef(o.oid)) AS sql,
-    o.contype = 'f' AS foreign, o.conrelid <> $1::regclass AS other, c.relname AS table, o.conname AS name
+    o.contype = 'f' AS foreign, c.relname AS table, o.conname AS name
   FROM pg_catalog.pg_constraint o
   JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -76,7 +76,6 @@ interface Sequence {
 interface Constraint {
   sql: string;
   foreign: boolean;
-  other: boolean;
   table: string;
   name: string;
 }

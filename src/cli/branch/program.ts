@@ -1,11 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { collect, type MakeCommand } from '../options';
 import type { Terminal } from '../terminal';
 import { create, type CreateOptions } from './create';
 import { list, type ListOptions } from './list';
 import { remove, sweep, type SweepOptions } from './remove';
 import { scrub, type ScrubOptions } from './scrub';
-
-type MakeCommand = (nameAndArguments: string, parent?: Command) => Command;
 
 const OVERLAY = 'app-config.branch.yaml';
 
@@ -88,7 +87,7 @@ const allowingUnknown = (command: Command): Command =>
   command.option(
     '--allow-unknown <plugin>',
     'leave the unknown tables of a plugin as they are, once for each',
-    (plugin: string, others?: string[]) => [...(others ?? []), plugin],
+    collect,
   );
 
 function parseNumber(value: string): number {

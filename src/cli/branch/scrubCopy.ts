@@ -4,6 +4,7 @@ import {
   type ScrubbedTable,
 } from '../../branches/scrub';
 import type { DatabaseAccess } from '../databaseAccess';
+import { closingAfter } from '../interruption';
 import { placesOf } from '../places';
 import type { Project } from './project';
 
@@ -32,12 +33,7 @@ export async function scrubCopy(
   const from = project.access(there.name, there.host);
   const copy = project.access(endpoint, host);
   const close = () => Promise.all([copy.close(), from.close()]);
-  signal.addEventListener('abort', () => void close());
-  try {
-    return await scrubAll(copy, from, options);
-  } finally {
-    await close();
-  }
+  return closingAfter(signal, close, () => scrubAll(copy, from, options));
 }
 
 async function scrubAll(

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { getPgClient } from '../../connections/knexInternals';
+import { processesInUse } from '../../connections/knexInternals';
 import type { Queries } from '../../migrations/queries';
 import type { Clock } from '../../time/clock';
 
@@ -18,13 +18,9 @@ export async function cancelling<T>(
   const done = new AbortController();
   const cancel = async () => {
     while (!done.signal.aborted) {
-      const { used } = getPgClient(knex).pool;
-      const ids = used.map(
-        ({ resource }) => (resource as { processID?: number }).processID,
-      );
       await rows(
         'SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.unnest($1::int[]) pid',
-        [ids],
+        [processesInUse(knex)],
       );
       await clock.pause(AGAIN_AFTER_MS, done.signal);
     }

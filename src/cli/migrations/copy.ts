@@ -9,6 +9,7 @@ import { deleteAgain } from '../branch/deleteAgain';
 import type { Project } from '../branch/project';
 import { showSteps } from '../branch/steps';
 import type { DatabaseAccess } from '../databaseAccess';
+import { closingAfter } from '../interruption';
 import type { Terminal } from '../terminal';
 import { openPortal, type Portal } from './portal';
 
@@ -105,24 +106,15 @@ async function use<T>(
   const portal = openPortal(project, endpoint, terminal);
   const source = project.access(there.name, there.host);
   const close = () => Promise.all([portal.close(), source.close()]);
-  signal.addEventListener('abort', () => void close());
-  try {
-    return await work({
-      portal,
-      source,
-      sourceName,
-      at,
-      signal,
-      prove: async databases => {
-        for (const name of databases) {
-          const opened = await portal.access.open(name);
-          await proveCopy(name, opened, await source.open(name));
-        }
-      },
-    });
-  } finally {
-    await close();
-  }
+  const prove = async (databases: readonly string[]) => {
+    for (const name of databases) {
+      const opened = await portal.access.open(name);
+      await proveCopy(name, opened, await source.open(name));
+    }
+  };
+  return closingAfter(signal, close, () =>
+    work({ portal, source, sourceName, at, signal, prove }),
+  );
 }
 
 /** Otherwise times would mean nothing. */

@@ -1,4 +1,5 @@
 import type { MigrationSet } from '../../migrations/migrationPlan';
+import { MARKS } from '../../branches/marks';
 import { describeLock, isLocked } from '../../migrations/migrationLock';
 import { LakebaseError } from '../../errors';
 import { readOnlyFault } from '../../connections/postgresFaults';
@@ -27,7 +28,7 @@ export async function onProduction<T>(
 
 const STATE = `
   SELECT pg_catalog.pg_is_in_recovery() AS replica, current_user::text AS user,
-         pg_catalog.to_regclass('backstage_lakebase.marks') IS NOT NULL AS copy`;
+         pg_catalog.to_regclass('${MARKS}.marks') IS NOT NULL AS copy`;
 
 /**
  * Makes sure that each database takes writes, and that nobody else migrates it.

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
+import { collect, type MakeCommand } from '../options';
 import type { Terminal } from '../terminal';
 import { migrate, type MigrateOptions } from './migrate';
 import { rehearse, type RehearseOptions } from './rehearse';
 import { rollback, type RollbackOptions } from './rollback';
-
-type MakeCommand = (nameAndArguments: string, parent?: Command) => Command;
 
 /** `rehearse`, `migrate` and `rollback`. */
 export function addMigrationCommands(
@@ -71,5 +70,5 @@ const acceptingLoss = (command: Command): Command =>
   command.option(
     '--accept-loss <plugin>',
     'a plugin that may lose data, once for each',
-    (plugin: string, others?: string[]) => [...(others ?? []), plugin],
+    collect,
   );

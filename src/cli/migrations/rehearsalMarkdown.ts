@@ -5,7 +5,7 @@ import type { Rehearsed } from './rehearsed';
 import { REPORT_COLUMNS, reportRows } from './reportRows';
 
 /** By which a workflow finds its comment again. */
-export const MARKER = '<!-- backstage-lakebase: rehearse -->';
+const MARKER = '<!-- backstage-lakebase: rehearse -->';
 
 /** For a comment on a pull request. */
 export function toMarkdown(rehearsed: Rehearsed): string {

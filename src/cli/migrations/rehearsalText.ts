@@ -59,14 +59,14 @@ export function hiddenOf({ sets, longestMs }: Rehearsed): Hidden[] {
   );
 }
 
-export const aheadOf = ({ sets }: Rehearsed): string[] =>
+const aheadOf = ({ sets }: Rehearsed): string[] =>
   sets.flatMap(({ set, ahead }) =>
     ahead.map(({ sql }) => `${set.plugin}: ${oneLine(sql)}`),
   );
 
 const LONGEST = 120;
 
-export function oneLine(sql: string): string {
+function oneLine(sql: string): string {
   const line = sql.replace(/\s+/g, ' ').trim();
   return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line;
 }

@@ -8,7 +8,8 @@ import {
   rehearse as rehearseSet,
   type SetReport,
 } from '../../migrations/rehearsal';
-import { judge, type Limits, type Verdict } from '../../migrations/verdict';
+import type { MigrationSet } from '../../migrations/migrationPlan';
+import { judge, type Limits } from '../../migrations/verdict';
 import { inProject, type Project } from '../branch/project';
 import { EXIT } from '../exitCodes';
 import type { Terminal } from '../terminal';
@@ -40,7 +41,7 @@ export async function rehearse(
   const folders = await findInstalledMigrations(options.backend);
   return inProject(options.config, terminal, async (project, signal) => {
     const rehearsed =
-      (await nothingToDo(options, project, folders, terminal)) ??
+      (await nothingToDo(options, project, folders, limits, terminal)) ??
       (await onCopy(options, { project, terminal, signal }, copy =>
         rehearseOn(copy, folders, limits, terminal),
       ));
@@ -61,6 +62,7 @@ async function nothingToDo(
   { from, at, branch }: CopyOptions,
   project: Project,
   folders: readonly MigrationFolder[],
+  limits: Limits,
   terminal: Terminal,
 ): Promise<Rehearsed | undefined> {
   if (at !== undefined || branch !== undefined) return undefined;
@@ -72,14 +74,8 @@ async function nothingToDo(
   );
   try {
     const { sets, notCovered } = await portal.plan(folders);
-    const isDone = sets.every(
-      ({ pending, unknown }) => pending.length === 0 && unknown.length === 0,
-    );
-    if (!isDone) return undefined;
-    const verdict: Verdict = {
-      kind: 'safe',
-      text: 'safe: nothing is pending',
-    };
+    if (sets.some(isDue)) return undefined;
+    const verdict = judge([], limits);
     const now = new Date(terminal.clock.wall()).toISOString();
     return { verdict, sets: [], notCovered, source, at: now, longestMs: {} };
   } finally {
@@ -95,9 +91,7 @@ async function rehearseOn(
 ): Promise<Rehearsed> {
   const { portal, source, signal } = copy;
   const plan = await portal.plan(folders);
-  const due = plan.sets.filter(
-    ({ pending, unknown }) => pending.length > 0 || unknown.length > 0,
-  );
+  const due = plan.sets.filter(isDue);
   const databases = [...new Set(due.map(({ database }) => database))];
   await copy.prove(databases);
   const longestMs: Rehearsed['longestMs'] = {};
@@ -127,6 +121,10 @@ async function rehearseOn(
   const verdict = judge(sets, limits);
   return { verdict, sets, notCovered, source: sourceName, at, longestMs };
 }
+
+/** Also where Knex will refuse to begin. */
+const isDue = ({ pending, unknown }: MigrationSet) =>
+  pending.length > 0 || unknown.length > 0;
 
 const OLDEST = `
   SELECT (1000 * pg_catalog.date_part('epoch',

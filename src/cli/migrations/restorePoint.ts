@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import { plainName } from '../../branches/branchName';
 import { createBranch, type MadeBranch } from '../../branches/createBranch';
 import { LakebaseError } from '../../errors';
 import type { Project } from '../branch/project';
@@ -8,6 +9,9 @@ import { showSteps } from '../branch/steps';
 import type { Terminal } from '../terminal';
 
 const TTL_MS = 7 * 86_400_000;
+
+/** Of the 63 letters of a branch's name. */
+const MAX_RELEASE = 30;
 
 /**
  * Makes a branch of now, for the case that all else fails. One of the same
@@ -23,7 +27,8 @@ export async function makeRestorePoint(
 ): Promise<MadeBranch> {
   const { clock, error } = terminal;
   const day = new Date(clock.wall()).toISOString().slice(0, 10);
-  const id = `restore-${plain(await releaseOf(backend))}-${plain(day)}`;
+  const release = plainName(await releaseOf(backend)).slice(0, MAX_RELEASE);
+  const id = `restore-${release}-${day}`;
   const { api, configured } = project;
   try {
     const { step } = showSteps(terminal);
@@ -87,11 +92,3 @@ async function versionIn(file: string): Promise<string | undefined> {
     return undefined;
   }
 }
-
-/** What a branch may be called. */
-const plain = (text: string) =>
-  text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 30);

@@ -1,3 +1,4 @@
+import { MARKS } from '../../branches/marks';
 import {
   commonColumns,
   commonKey,
@@ -25,7 +26,7 @@ export interface Difference extends Comparison {
 
 const SCHEMAS = `
   SELECT nspname AS name FROM pg_catalog.pg_namespace
-  WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', 'backstage_lakebase')
+  WHERE nspname NOT LIKE 'pg\\_%' AND nspname NOT IN ('information_schema', '${MARKS}')
   ORDER BY 1`;
 
 /** A plugin, or one of its tables. */

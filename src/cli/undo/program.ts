@@ -1,8 +1,6 @@
-import type { Command } from 'commander';
+import { collect, type MakeCommand } from '../options';
 import type { Terminal } from '../terminal';
 import { undo, type UndoOptions } from './undo';
-
-type MakeCommand = (nameAndArguments: string, parent?: Command) => Command;
 
 /** `undo` */
 export function addUndoCommand(
@@ -20,7 +18,7 @@ export function addUndoCommand(
     .option(
       '--plugin <plugin>',
       'only this plugin, or one table of it as PLUGIN.TABLE; once for each',
-      (plugin: string, others?: string[]) => [...(others ?? []), plugin],
+      collect,
     )
     .option('--restore', 'bring back the rows that are gone', false)
     .option('--replace', 'and set back those that have changed', false)

@@ -1,4 +1,5 @@
 import { escapeIdentifier } from 'pg';
+import { beginAlone } from '../../branches/marks';
 import { followedBy, isOwnTable, ownColumns } from '../../undo/undoRules';
 import { readDefinition, type Recreation } from '../../undo/recreateTable';
 import { restoreTable, type Restored } from '../../undo/restoreTable';
@@ -40,11 +41,8 @@ export async function restore(
       await sides.prove(database);
       const now = await sides.now.open(database);
       const then = await sides.then.open(database);
-      await now.rows('BEGIN READ WRITE');
       opened.push(now);
-      await now.rows(
-        `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('backstage_lakebase'))`,
-      );
+      await beginAlone(now);
       const here = differences.filter(it => it.database === database);
       for (const group of groupsOf(here)) {
         done.push(...(await restoreGroup(then, now, group, replace, tell)));

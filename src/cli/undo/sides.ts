@@ -1,3 +1,4 @@
+import { plainName } from '../../branches/branchName';
 import { createBranch } from '../../branches/createBranch';
 import { proveCopy } from '../../branches/marks';
 import { parsePointInTime } from '../../branches/pointInTime';
@@ -79,7 +80,7 @@ async function makeBranch(
     'time' in point
       ? point.time.toISOString().slice(0, 19)
       : `lsn-${point.lsn}`;
-  const id = `undo-${label.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
+  const id = `undo-${plainName(label)}`;
   const { step } = showSteps(terminal);
   const request = {
     id,

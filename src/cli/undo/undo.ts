@@ -5,6 +5,7 @@ import { quoteForShell } from '../../texts';
 import { followedBy } from '../../undo/undoRules';
 import { inProject, type Project } from '../branch/project';
 import { EXIT } from '../exitCodes';
+import { closingAfter } from '../interruption';
 import { renderTable } from '../table';
 import type { Terminal } from '../terminal';
 import { portalAt, type PortalView } from './portalView';
@@ -42,13 +43,8 @@ export async function undo(
         : portalAt(options.backend, terminal, signal);
     const sides = await openSides(options, project, terminal);
     const close = () => Promise.all([sides.then.close(), sides.now.close()]);
-    signal.addEventListener('abort', () => void close());
-    try {
-      const stage = { sides, options, choices, project, terminal, askPortal };
-      return await onSides(stage);
-    } finally {
-      await close();
-    }
+    const stage = { sides, options, choices, project, terminal, askPortal };
+    return closingAfter(signal, close, () => onSides(stage));
   });
 }
 
@@ -153,7 +149,7 @@ function readChoices({
 
 const number = (value: number) => value.toLocaleString('en');
 
-export function renderDifferences(damaged: readonly Difference[]): string {
+function renderDifferences(damaged: readonly Difference[]): string {
   if (damaged.length === 0) return 'Nothing is gone or changed';
   const columns = [
     'plugin',
