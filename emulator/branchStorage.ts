@@ -16,6 +16,7 @@ import {
 } from './postgres/clusterCopy';
 import type { PostgresServer } from './postgres/postgresServer';
 import { startPostgresProcess } from './postgres/startPostgresProcess';
+import type { ServerClock } from './serverClock';
 
 interface Copy extends Backend {
   host: string;
@@ -28,15 +29,17 @@ interface Copy extends Backend {
 export class LocalBranches implements BranchStorage {
   readonly #production: Branch;
   readonly #gateway: Gateway;
+  readonly #clock: ServerClock;
   readonly #copies = new Map<string, Copy>();
   /** Where all copies are; the server of production takes it along at its end. */
   #folder?: string;
   /** A copy of production to start from into the past. */
   #base?: string;
 
-  constructor(production: Branch, gateway: Gateway) {
+  constructor(production: Branch, gateway: Gateway, clock: ServerClock) {
     this.#production = production;
     this.#gateway = gateway;
+    this.#clock = clock;
   }
 
   /** From here on a branch may begin at any moment of production's. */
@@ -66,7 +69,7 @@ export class LocalBranches implements BranchStorage {
       () => startOn(data, server),
       () => rm(data, { recursive: true, force: true }),
     );
-    const compute = new Compute(() => branch.server());
+    const compute = new Compute(this.#clock, () => branch.server());
     compute.suspend({ wakeDelayMs: 0 });
     const host = this.#gateway.addHost({ branch, compute });
     this.#copies.set(name, { branch, compute, host });

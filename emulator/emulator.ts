@@ -80,13 +80,15 @@ export async function startEmulator(
     host: gateway.host,
     stateAt: host =>
       gateway.backendAt(host).compute.awake ? 'ACTIVE' : 'IDLE',
+    awakeAt: host => gateway.computeAt(host).awakeSpans,
   }));
   const gateway = await Gateway.start({
+    clock,
     authority,
     branch,
     isDisabled: host => catalog.isDisabled(host),
   });
-  const branches = new LocalBranches(branch, gateway);
+  const branches = new LocalBranches(branch, gateway, clock);
   if (options.history) await branches.keepHistory();
   const identityProvider = await IdentityProvider.create(
     clock,
@@ -102,6 +104,11 @@ export async function startEmulator(
     authority,
     catalog,
     storage: branches,
+    hasDatabase: async (name, database) => {
+      const sql = 'SELECT datname FROM pg_catalog.pg_database';
+      const found = await branches.query(name, sql, DATABASE);
+      return found.some(({ datname }) => datname === database);
+    },
     instance: new Instance(INSTANCE, () => gateway.host),
     identityProvider,
   });

@@ -17,6 +17,7 @@ export {
   type IdentityProvider,
   type IdTokenOptions,
 } from './identityProvider';
+export type { Warehouse } from './warehouse/warehouse';
 export {
   REFUSALS,
   type RefusalKind,

@@ -14,6 +14,8 @@ export interface Call {
   status?: number;
   /** `Basic` or `Bearer`; never what follows. */
   authorization?: string;
+  /** Whose token it came with. */
+  caller?: string;
   body?: Record<string, unknown>;
 }
 
@@ -24,7 +26,12 @@ export class CallLog {
   readonly calls: Call[] = [];
   readonly #events = new EventEmitter();
 
-  add(request: IncomingMessage, url: URL, body: string): Call {
+  add(
+    request: IncomingMessage,
+    url: URL,
+    body: string,
+    { at, caller }: Pick<Call, 'at' | 'caller'>,
+  ): Call {
     const { pathname: path, search, searchParams } = url;
     const method = request.method!;
     const call: Call = {
@@ -32,8 +39,9 @@ export class CallLog {
       method,
       path,
       query: search ? Object.fromEntries(searchParams) : undefined,
-      at: Date.now(),
+      at,
       authorization: request.headers.authorization?.split(' ')[0],
+      caller,
       body: withoutSecrets(parseBody(request, body)),
     };
     this.calls.push(call);

@@ -2,14 +2,17 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { posix } from 'node:path';
 import type { ServerClock } from '../serverClock';
 import { ApiError } from './apiError';
+import type { EndpointHistory } from './endpointHistory';
 import {
   branchResource,
   CREATED_AT,
   endpointResource,
+  LOGICAL_SIZE_BYTES,
   projectResource,
   type BranchRecord,
   type EndpointSettings,
   type EndpointState,
+  parentOf,
 } from './resources';
 
 export const PROJECT = 'projects/backstage';
@@ -26,6 +29,19 @@ const SHAPES = {
 export interface EndpointDefaults {
   host: string;
   stateAt: (host: string) => EndpointState;
+  /** When the compute behind this host ran, until now. */
+  awakeAt: (host: string) => { from: number; until: number }[];
+}
+
+interface EndpointRecord {
+  name: string;
+  uid: string;
+  settings: EndpointSettings;
+  sizes: EndpointHistory['sizes'];
+  removedAt?: number;
+  /** Those of its branch and its project, which it may outlive here. */
+  branchUid: string;
+  projectUid: string;
 }
 
 /** The workspace's projects, with their branches and the endpoints of these. */
@@ -47,14 +63,13 @@ export class Catalog {
   readonly #branches = new Map<string, BranchRecord>([
     [BRANCH, rootBranch(BRANCH, 'br-quiet-harbor-e2k4m6p8')],
   ]);
-  readonly #endpoints = new Map<
-    string,
-    { uid: string; settings: EndpointSettings }
-  >([[ENDPOINT, { uid: 'ep-calm-meadow-a1b2c3d4', settings: {} }]]);
+  readonly #endpoints = new Map<string, EndpointRecord>();
+  readonly #removed: EndpointRecord[] = [];
 
   constructor(clock: ServerClock, defaults: () => EndpointDefaults) {
     this.#clock = clock;
     this.#defaults = defaults;
+    this.#putEndpoint(ENDPOINT, 'ep-calm-meadow-a1b2c3d4', {});
   }
 
   /** With its branch `production`, as the platform makes it. */
@@ -110,7 +125,11 @@ export class Catalog {
 
   /** It can be brought back, but for its endpoints. */
   deleteBranch(name: string, at: number): void {
-    Object.assign(this.branch(name), { state: 'DELETED', deletedAt: at });
+    Object.assign(this.branch(name), {
+      state: 'DELETED',
+      deletedAt: at,
+      changedAt: at,
+    });
     this.#removeEndpointsOf(name);
   }
 
@@ -120,6 +139,7 @@ export class Catalog {
     branch.state = 'READY';
     branch.deletedAt = undefined;
     branch.expiresAt = undefined;
+    branch.changedAt = this.#clock.now();
     return branch;
   }
 
@@ -130,8 +150,8 @@ export class Catalog {
   }
 
   #removeEndpointsOf(branch: string): void {
-    for (const endpoint of this.#endpoints.keys())
-      if (endpoint.startsWith(`${branch}/`)) this.#endpoints.delete(endpoint);
+    for (const endpoint of [...this.#endpoints.keys()])
+      if (endpoint.startsWith(`${branch}/`)) this.removeEndpoint(endpoint);
   }
 
   setDefaultBranch(name: string): void {
@@ -143,18 +163,57 @@ export class Catalog {
   addEndpoint(name: string, settings: EndpointSettings = {}): { uid: string } {
     this.#checkNew(name, 'endpoint');
     const uid = `ep-${randomBytes(4).toString('hex')}`;
-    this.#endpoints.set(name, { uid, settings });
+    this.#putEndpoint(name, uid, settings);
     return { uid };
+  }
+
+  #putEndpoint(name: string, uid: string, settings: EndpointSettings): void {
+    const { uid: branchUid } = this.#branches.get(parentOf(name))!;
+    const { uid: projectUid } = this.#projects.get(projectOf(name))!;
+    const sizes = [{ at: this.#clock.now(), cu: settings.minCu ?? 1 }];
+    this.#endpoints.set(name, {
+      name,
+      uid,
+      settings,
+      sizes,
+      branchUid,
+      projectUid,
+    });
   }
 
   changeEndpoint(name: string, changes: EndpointSettings): void {
     const endpoint = this.#endpoints.get(name);
     if (!endpoint) throw this.notFound(name);
     endpoint.settings = { ...endpoint.settings, ...changes };
+    const { minCu: cu } = changes;
+    if (cu !== undefined) endpoint.sizes.push({ at: this.#clock.now(), cu });
   }
 
   removeEndpoint(name: string): void {
-    if (!this.#endpoints.delete(name)) throw this.notFound(name);
+    const endpoint = this.#endpoints.get(name);
+    if (!endpoint) throw this.notFound(name);
+    this.#endpoints.delete(name);
+    this.#removed.push({ ...endpoint, removedAt: this.#clock.now() });
+  }
+
+  /** Every endpoint that there ever was. */
+  endpointHistory(): EndpointHistory[] {
+    const { host: usualHost, awakeAt } = this.#defaults();
+    return [...this.#removed, ...this.#endpoints.values()].map(
+      ({ settings, ...endpoint }) => {
+        const host = settings.host === undefined ? usualHost : settings.host;
+        return { ...endpoint, awake: host === null ? [] : awakeAt(host) };
+      },
+    );
+  }
+
+  /** Every branch that can still be brought back. */
+  branchHistory(): (BranchRecord & { projectUid: string; bytes: number })[] {
+    return [...this.#branches.values()].map(branch => ({
+      ...branch,
+      projectUid: this.#projects.get(projectOf(branch.name))!.uid,
+      bytes: LOGICAL_SIZE_BYTES,
+    }));
   }
 
   /** Whether all the endpoints at this host are disabled. */

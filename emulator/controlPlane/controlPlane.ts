@@ -17,11 +17,13 @@ import { applyFault, FaultScript, type Fault, type Outcome } from './faults';
 import { Federation } from './federation';
 import type { Instance } from './instances';
 import { Operations } from './operations';
-import type { Platform } from './platform';
+import { bearerTokenOf, type Platform } from './platform';
+import { Registrations } from './registrations';
 import { usualReply } from './replies';
 import type { Route } from './routes';
 import type { Workspace } from './workspace';
 import { tokenEndpoint } from './workspaceTokens';
+import { Warehouse } from '../warehouse/warehouse';
 
 export interface ControlPlaneOptions {
   /** Serves https with this certificate, else http. */
@@ -34,6 +36,8 @@ export interface ControlPlaneOptions {
   authority: CredentialAuthority;
   catalog: Catalog;
   storage: BranchStorage;
+  /** Whether a branch has a database of this name. */
+  hasDatabase: (branch: string, name: string) => Promise<boolean>;
   instance: Instance;
   identityProvider: IdentityProvider;
 }
@@ -52,6 +56,10 @@ export class ControlPlane implements Platform {
   readonly operations = new Operations();
   /** What may be done to branches, and its limits. */
   readonly branchChanges: BranchChanges;
+  /** What Unity Catalog shows of databases. */
+  readonly registrations: Registrations;
+  /** Of SQL, with the account's `system` catalog. */
+  readonly warehouse: Warehouse;
   readonly instance: Instance;
   readonly identityProvider: IdentityProvider;
   readonly federation: Federation;
@@ -83,6 +91,18 @@ export class ControlPlane implements Platform {
       this.operations,
       options.storage,
     );
+    this.registrations = new Registrations({
+      catalog: options.catalog,
+      operations: this.operations,
+      now: () => options.clock.now(),
+      hasDatabase: options.hasDatabase,
+    });
+    this.warehouse = new Warehouse({
+      clock: options.clock,
+      catalog: options.catalog,
+      calls: this.#log.calls,
+      workspaceId: () => this.workspaceId,
+    });
     this.instance = options.instance;
     this.identityProvider = options.identityProvider;
     this.federation = new Federation(options.identityProvider);
@@ -177,6 +197,7 @@ export class ControlPlane implements Platform {
     for (const server of this.#servers) server.closeAllConnections();
     await closed;
     await this.operations.settled();
+    await this.warehouse.stop();
   }
 
   #createServer(): Server {
@@ -196,7 +217,11 @@ export class ControlPlane implements Platform {
   async #handle(request: IncomingMessage, response: ServerResponse) {
     const body = await text(request);
     const url = new URL(request.url!, this.url);
-    const call = this.#log.add(request, url, body);
+    const token = bearerTokenOf(request.headers);
+    const call = this.#log.add(request, url, body, {
+      at: this.#clock.now(),
+      caller: token && this.workspace.userOf(token),
+    });
     response.once('finish', () =>
       this.#log.answered(call, response.statusCode),
     );

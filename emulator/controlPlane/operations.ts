@@ -34,7 +34,7 @@ export class Operations {
    */
   start(
     resource: string,
-    kind: 'Branch' | 'Endpoint',
+    kind: 'Branch' | 'Endpoint' | 'Catalog',
     work: () => Promise<object | void>,
     undo: () => void = () => {},
   ): object {

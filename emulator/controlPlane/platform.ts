@@ -7,6 +7,8 @@ import type { Catalog } from './catalog';
 import type { Federation } from './federation';
 import type { Instance } from './instances';
 import type { Operations } from './operations';
+import type { Registrations } from './registrations';
+import type { Warehouse } from '../warehouse/warehouse';
 import type { Workspace } from './workspace';
 
 export interface ApiRequest {
@@ -30,6 +32,8 @@ export interface Platform {
   catalog: Catalog;
   branchChanges: BranchChanges;
   operations: Operations;
+  registrations: Registrations;
+  warehouse: Warehouse;
   instance: Instance;
   identityProvider: IdentityProvider;
   federation: Federation;

@@ -57,10 +57,43 @@ async function bodyOf(
       checkMayManage(callerOf(request, platform), platform);
       await platform.branchChanges.expire();
       return change(route, request, platform);
+    case 'createCatalog':
+      callerOf(request, platform);
+      return platform.registrations.create(
+        request.query.get('catalog_id'),
+        (request.body.spec ?? {}) as Record<string, unknown>,
+      );
+    case 'submitStatement':
+    case 'statement':
+    case 'statementChunk':
+    case 'cancelStatement':
+      return statement(route, request, platform);
     default:
       callerOf(request, platform);
       await platform.branchChanges.expire();
       return resource(route, request, platform);
+  }
+}
+
+async function statement(
+  route: Route,
+  request: ApiRequest,
+  platform: Platform,
+): Promise<object> {
+  const caller = callerOf(request, platform);
+  const { warehouse } = platform;
+  const [id, , , chunk] = request.path.split('/').slice(5);
+  switch (route) {
+    case 'submitStatement':
+      // A branch that is over has used nothing since then.
+      await platform.branchChanges.expire();
+      return warehouse.submit(request.body, caller);
+    case 'statement':
+      return warehouse.read(id);
+    case 'statementChunk':
+      return warehouse.chunk(id, Number(chunk));
+    default:
+      return warehouse.cancel(id);
   }
 }
 
@@ -103,9 +136,11 @@ function change(
 function resource(
   route: Route,
   { path, query }: ApiRequest,
-  { catalog, instance, operations }: Platform,
+  { catalog, instance, operations, registrations }: Platform,
 ): object {
   switch (route) {
+    case 'catalog':
+      return registrations.read(posix.basename(path));
     case 'operation':
       return operations.read(resourceName(path));
     case 'instance':

@@ -7,6 +7,9 @@ export const CREATED_AT = Date.parse(CREATED);
 
 const PURGED_AFTER_MS = 7 * 86_400_000;
 
+/** Of every branch: its data is not measured. */
+export const LOGICAL_SIZE_BYTES = 66_060_288;
+
 export interface BranchRecord {
   readonly name: string;
   readonly uid: string;
@@ -19,6 +22,8 @@ export interface BranchRecord {
   sourceLsn?: string;
   expiresAt?: number;
   deletedAt?: number;
+  /** Absent: not since it was made. */
+  changedAt?: number;
   /** Where its endpoints listen; absent where the gateway's first host leads. */
   host?: string;
 }
@@ -69,7 +74,8 @@ export const branchResource = (branch: BranchRecord, isDefault: boolean) => ({
     current_state: branch.state,
     default: isDefault,
     is_protected: branch.isProtected,
-    logical_size_bytes: 66_060_288,
+    state_change_time: timestamp(branch.changedAt ?? branch.createdAt),
+    logical_size_bytes: LOGICAL_SIZE_BYTES,
     ...(branch.source && { source_branch: branch.source }),
     ...(branch.sourceTime && {
       source_branch_time: branch.sourceTime.toISOString(),

@@ -15,6 +15,12 @@ export type Route =
   | 'undeleteBranch'
   | 'createEndpoint'
   | 'operation'
+  | 'createCatalog'
+  | 'catalog'
+  | 'submitStatement'
+  | 'statement'
+  | 'statementChunk'
+  | 'cancelStatement'
   | 'me'
   /** Of Lakebase Provisioned. */
   | 'instance'
@@ -23,6 +29,8 @@ export type Route =
   | 'githubIdToken';
 
 const API = '/api/2.0/postgres';
+
+const STATEMENTS = '/api/2.0/sql/statements';
 
 const PATTERNS: [Route, method: string, path: RegExp][] = [
   ['discovery', 'GET', /^\/oidc\/\.well-known\/oauth-authorization-server$/],
@@ -41,6 +49,16 @@ const PATTERNS: [Route, method: string, path: RegExp][] = [
   ['undeleteBranch', 'POST', resource('projects/*/branches/*/undelete')],
   ['updateEndpoint', 'PATCH', resource('projects/*/branches/*/endpoints/*')],
   ['createEndpoint', 'POST', resource('projects/*/branches/*/endpoints')],
+  ['createCatalog', 'POST', resource('catalogs')],
+  ['catalog', 'GET', resource('catalogs/*')],
+  ['submitStatement', 'POST', new RegExp(`^${STATEMENTS}/?$`)],
+  ['statement', 'GET', new RegExp(`^${STATEMENTS}/[^/]+$`)],
+  [
+    'statementChunk',
+    'GET',
+    new RegExp(`^${STATEMENTS}/[^/]+/result/chunks/\\d+$`),
+  ],
+  ['cancelStatement', 'POST', new RegExp(`^${STATEMENTS}/[^/]+/cancel$`)],
   ['operation', 'GET', new RegExp(`^${API}/.+/operations/[^/]+$`)],
   ['instance', 'GET', /^\/api\/2\.0\/database\/instances\/[^/]+$/],
   ['instanceCredentials', 'POST', /^\/api\/2\.0\/database\/credentials$/],

@@ -1,4 +1,5 @@
 import { delay } from '../delay';
+import type { ServerClock } from '../serverClock';
 
 export interface SuspendOptions {
   wakeDelayMs: number;
@@ -14,10 +15,23 @@ export class Compute {
   readonly #start: () => Promise<unknown>;
   #suspension?: SuspendOptions;
   #wake?: Promise<void>;
+  readonly #clock: ServerClock;
+  readonly #awake: { from: number; until?: number }[];
 
   /** @param start - what else its wake takes, such as the start of a server. */
-  constructor(start: () => Promise<unknown> = () => Promise.resolve()) {
+  constructor(
+    clock: ServerClock,
+    start: () => Promise<unknown> = () => Promise.resolve(),
+  ) {
+    this.#clock = clock;
     this.#start = start;
+    this.#awake = [{ from: clock.now() }];
+  }
+
+  /** When it ran, until now. */
+  get awakeSpans(): { from: number; until: number }[] {
+    const now = this.#clock.now();
+    return this.#awake.map(({ from, until = now }) => ({ from, until }));
   }
 
   get awake(): boolean {
@@ -30,6 +44,7 @@ export class Compute {
   }
 
   suspend(options: SuspendOptions): void {
+    if (this.awake) this.#awake.at(-1)!.until = this.#clock.now();
     this.#suspension = options;
     this.#wake = undefined;
   }
@@ -43,7 +58,9 @@ export class Compute {
       this.#start(),
     ]).then(() => {
       // It may have been suspended again in the meantime.
-      if (this.#suspension === suspension) this.#suspension = undefined;
+      if (this.#suspension !== suspension) return;
+      this.#suspension = undefined;
+      this.#awake.push({ from: this.#clock.now() });
     });
     return this.#wake;
   }

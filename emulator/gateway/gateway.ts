@@ -4,6 +4,7 @@ import type { Branch } from '../branch';
 import type { TlsMode } from '../certificates';
 import type { CredentialAuthority } from '../credentialAuthority';
 import { listenOnLoopback, type LoopbackListener } from '../loopback';
+import type { ServerClock } from '../serverClock';
 import type { Backend } from './backend';
 import { Compute, type SuspendOptions } from './compute';
 import { REFUSALS, type RefusalKind } from './refusals';
@@ -13,6 +14,7 @@ import type { DirectTlsMode } from './transport';
 import { errorResponse } from './wire';
 
 export interface GatewayOptions {
+  clock: ServerClock;
   authority: CredentialAuthority;
   /** What is behind the gateway's first host. */
   branch: Branch;
@@ -60,7 +62,7 @@ export class Gateway
   readonly serverNames: string[] = [];
   readonly logins: Login[] = [];
   readonly refusals: RefusedLogin[] = [];
-  readonly compute = new Compute();
+  readonly compute: Compute;
 
   tls: TlsMode = 'valid';
   /** Whether the platform takes it is not known. */
@@ -80,6 +82,8 @@ export class Gateway
   readonly #sessions = new Set<Session>();
   readonly #branch: Branch;
   readonly #others = new Map<string, Backend>();
+  /** Behind hosts that lead nowhere any more, too. */
+  readonly #computes = new Map<string, Compute>();
   #hosts = 0;
   #scripted: ScriptedRefusal[] = [];
   #stall?: { ended: Promise<void>; end: () => void };
@@ -95,6 +99,7 @@ export class Gateway
 
   private constructor(options: GatewayOptions) {
     super();
+    this.compute = new Compute(options.clock);
     this.authority = options.authority;
     this.#branch = options.branch;
     this.isDisabled = options.isDisabled;
@@ -123,6 +128,7 @@ export class Gateway
       .join('');
     if (host === this.otherHost) throw new Error('There is no host left');
     this.#others.set(host, backend);
+    this.#computes.set(host, backend.compute);
     return host;
   }
 
@@ -195,6 +201,11 @@ export class Gateway
   backendAt(serverName: string | undefined): Backend {
     const other = serverName && this.#others.get(serverName);
     return other || { branch: this.#branch, compute: this.compute };
+  }
+
+  /** The machine behind a host, now or while it led somewhere. */
+  computeAt(host: string): Compute {
+    return this.#computes.get(host) ?? this.compute;
   }
 
   /** @internal */

@@ -51,6 +51,7 @@ export const PLUGIN_TABLES: Record<string, PluginRules> = {
     tables: {
       catalog_generation_counter: 'keep',
       final_entities: 'keep',
+      location_update_log: 'keep',
       locations: 'keep',
       refresh_keys: 'keep',
       refresh_state: 'keep',

@@ -7,6 +7,7 @@ import { addBranchCommands } from './branch/program';
 import { doctor, DoctorOptions } from './doctor';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
+import { addGovernanceCommands } from './governance/program';
 import { addMigrationCommands } from './migrations/program';
 import { collect } from './options';
 import { psql } from './psql';
@@ -106,6 +107,7 @@ function createProgram(
   addBranchCommands(program, command, terminal, done);
   addMigrationCommands(command, terminal, done);
   addUndoCommand(command, terminal, done);
+  addGovernanceCommands(command, terminal, done);
   return program;
 }
 

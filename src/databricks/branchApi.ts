@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { LakebaseError } from '../errors';
 import { type Clock, elapsedMs, instant } from '../time/clock';
 import { retry } from '../time/retry';
@@ -227,6 +228,19 @@ export class BranchApi {
         spec: { autoscaling_limit_min_cu: min, autoscaling_limit_max_cu: max },
       },
     });
+  }
+
+  /** Its endpoints, and what bills may call each of them. */
+  async endpointNames(
+    branch: string,
+  ): Promise<{ id: string; billedAs: string[] }[]> {
+    return (await this.#endpoints(branch)).map(({ name, uid, status }) => ({
+      id: posix.basename(name),
+      // By the first part of the host, as the platform documents it, or by uid.
+      billedAs: [uid, status.hosts.host?.split('.')[0]].filter(
+        it => it !== undefined,
+      ),
+    }));
   }
 
   /** Its endpoints and their states. */

@@ -24,6 +24,7 @@ export const branchReply = z
         expire_time: time,
         delete_time: time,
         purge_time: time,
+        state_change_time: time,
         logical_size_bytes: z.coerce.number().optional().catch(undefined),
       })
       .prefault({}),
@@ -42,6 +43,7 @@ export const branchReply = z
     expiresAt: status.expire_time,
     deletedAt: status.delete_time,
     purgedAt: status.purge_time,
+    changedAt: status.state_change_time,
     sizeBytes: status.logical_size_bytes,
   }));
 
@@ -76,6 +78,7 @@ export const endpointsReply = z.object({
     .array(
       z.object({
         name: shownName,
+        uid: shownName.optional().catch(undefined),
         status: z
           .object({
             endpoint_type: z.string().optional(),

@@ -8,7 +8,9 @@ export interface ResourceRequest<T> {
   method?: 'POST' | 'PATCH' | 'DELETE';
   body?: object;
   /** Which refusals to expect. Default: those of a look-up. */
-  surface?: 'api' | 'branches';
+  surface?: 'api' | 'branches' | 'statements';
+  /** Default: what a reply of the API has at most, some hundred times. */
+  maxBytes?: number;
   schema: z.ZodType<T>;
   signal?: AbortSignal;
 }

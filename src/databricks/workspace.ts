@@ -55,7 +55,8 @@ interface ApiCall {
   method?: 'POST' | 'PATCH' | 'DELETE';
   body?: string;
   signal?: AbortSignal;
-  surface?: 'self' | 'api' | 'branches';
+  surface?: 'self' | 'api' | 'branches' | 'statements';
+  maxBytes?: number;
 }
 
 /**

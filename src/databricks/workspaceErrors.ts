@@ -24,9 +24,9 @@ export interface RequestSubject {
   workspaceId?: string;
   /**
    * The URLs at which tokens are got, the look-up of oneself, the API proper,
-   * and the part of it that makes and changes branches.
+   * the part of it that makes and changes branches, and SQL warehouses.
    */
-  surface: 'client' | 'exchange' | 'self' | 'api' | 'branches';
+  surface: 'client' | 'exchange' | 'self' | 'api' | 'branches' | 'statements';
 }
 
 interface Rule {
@@ -156,6 +156,47 @@ const BRANCH_RULES: Rule[] = [
   },
 ];
 
+/** What the platform says of a SQL warehouse, before it runs a statement. */
+const STATEMENT_RULES: Rule[] = [
+  {
+    code: 'warehouse-stopped',
+    surfaces: ['statements'],
+    text: /warehouse.{0,80}(stopped|not running|cannot be started|being deleted)/i,
+    errorCodes: [],
+    statuses: [],
+    remedy: () =>
+      'Start the warehouse in the workspace, or name another one with --warehouse',
+  },
+  {
+    code: 'permission-denied',
+    surfaces: ['statements'],
+    errorCodes: ['PERMISSION_DENIED', 'CUSTOMER_UNAUTHORIZED'],
+    statuses: [403],
+    remedy: s =>
+      `Give ${s.who} CAN USE on the SQL warehouse, and the entitlement ` +
+      '"Databricks SQL access" in the workspace',
+  },
+  {
+    code: 'warehouse-missing',
+    surfaces: ['statements'],
+    text: /(warehouse|endpoint).{0,80}(not exist|not found|not a valid|invalid)/i,
+    errorCodes: ['NOT_FOUND', 'RESOURCE_DOES_NOT_EXIST'],
+    statuses: [404],
+    remedy: s =>
+      `Check --warehouse or DATABRICKS_WAREHOUSE_ID: the warehouses of ` +
+      `${s.workspaceHost} are listed by databricks warehouses list`,
+  },
+  {
+    code: 'statement-failed',
+    surfaces: ['statements'],
+    errorCodes: ['BAD_REQUEST', 'INVALID_PARAMETER_VALUE', 'INVALID_STATE'],
+    statuses: [400],
+    remedy: s =>
+      'Check --warehouse or DATABRICKS_WAREHOUSE_ID, and that ' +
+      `${s.workspaceHost} is a workspace with Databricks SQL`,
+  },
+];
+
 /** All that is known of refusals, to be corrected in one place. */
 const RULES: Rule[] = [
   {
@@ -201,7 +242,7 @@ const RULES: Rule[] = [
   },
   {
     code: 'access-token-refused',
-    surfaces: ['api', 'self', 'branches'],
+    surfaces: ['api', 'self', 'branches', 'statements'],
     errorCodes: ['UNAUTHENTICATED', 'INVALID_ACCESS_TOKEN'],
     statuses: [401],
     remedy: s =>
@@ -249,6 +290,7 @@ const RULES: Rule[] = [
     remedy: s => `Check ${endpointDoubts(s)}`,
   },
   ...BRANCH_RULES,
+  ...STATEMENT_RULES,
   {
     code: 'workspace-busy',
     errorCodes: [

@@ -15,6 +15,8 @@ export interface WorkspaceRequest {
   subject: RequestSubject;
   clock: Clock;
   signal?: AbortSignal;
+  /** Of the reply, unpacked. */
+  maxBytes?: number;
 }
 
 /** A reply with any status but a redirect. */
@@ -82,7 +84,7 @@ function secretsIn({ headers, body }: WorkspaceRequest): string[] {
 export async function sendRequest(
   request: Omit<WorkspaceRequest, 'subject'> & { subject: Addressee },
 ): Promise<WorkspaceResponse> {
-  const { host, subject } = request;
+  const { host, subject, maxBytes = MAX_BODY_BYTES } = request;
   const unverified = findUnverified(host);
   if (unverified) {
     throw new LakebaseError('workspace-untrusted', {
@@ -102,7 +104,7 @@ export async function sendRequest(
         signal,
       });
       const { status, headers } = answer;
-      return { status, headers, body: await readBody(answer) };
+      return { status, headers, body: await readBody(answer, maxBytes) };
     },
     (error, cutShort) => explainFailure(error, cutShort, host, subject),
     request,
@@ -122,22 +124,27 @@ export async function sendRequest(
 }
 
 /** Unpacked: some hundred times what a reply of the API has. */
-const MAX_BODY_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
+const MAX_BODY_BYTES = MIB;
 
 /** A shorter one would be found by chance. */
 const MIN_SECRET_LENGTH = 8;
 
-class TooLargeError extends Error {}
+class TooLargeError extends Error {
+  constructor(readonly maxBytes: number) {
+    super();
+  }
+}
 
 /** Reads no more than is allowed, however small it is while packed. */
-async function readBody({ body }: Response): Promise<string> {
+async function readBody({ body }: Response, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop cancels what has not come yet.
   const stream = body as AsyncIterable<Uint8Array> | null;
   for await (const chunk of stream ?? []) {
     size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new TooLargeError();
+    if (size > maxBytes) throw new TooLargeError(maxBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -166,7 +173,7 @@ function explainFailure(
   }
   if (error instanceof TooLargeError) {
     return new LakebaseError('workspace-reply-invalid', {
-      problem: `${host} answered with more than 1 MB when asked to ${action}`,
+      problem: `${host} answered with more than ${error.maxBytes / MIB} MB when asked to ${action}`,
       remedy: `Check ${hostKey}, and that no proxy answers in its place`,
     });
   }

@@ -13,7 +13,12 @@ export interface Limits {
 }
 
 export type VerdictKind =
-  'safe' | 'needs-window' | 'exceeds-start-budget' | 'loses-data' | 'fails';
+  | 'safe'
+  | 'needs-window'
+  | 'exceeds-start-budget'
+  | 'breaks-views'
+  | 'loses-data'
+  | 'fails';
 
 export interface Verdict {
   kind: VerdictKind;
@@ -21,8 +26,16 @@ export interface Verdict {
   text: string;
 }
 
-/** The worst that can be said of an upgrade. */
-export function judge(sets: readonly SetReport[], limits: Limits): Verdict {
+/**
+ * The worst that can be said of an upgrade.
+ *
+ * @param brokenViews - what reads the tables from outside, in words.
+ */
+export function judge(
+  sets: readonly SetReport[],
+  limits: Limits,
+  brokenViews: readonly string[] = [],
+): Verdict {
   const failed = sets.find(failureOf);
   if (failed) {
     const { set } = failed;
@@ -43,6 +56,12 @@ export function judge(sets: readonly SetReport[], limits: Limits): Verdict {
     );
   if (losing.length > 0) {
     return { kind: 'loses-data', text: `loses data: ${losing.join('; ')}` };
+  }
+  if (brokenViews.length > 0) {
+    return {
+      kind: 'breaks-views',
+      text: `breaks views of analysts: ${brokenViews.join('; ')}; the portal does not need them`,
+    };
   }
   const all = sets.flatMap(({ migrations }) => migrations);
   const totalMs = sumBy(all, 'ms');

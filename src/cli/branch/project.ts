@@ -8,6 +8,7 @@ import {
 import { BranchApi } from '../../databricks/branchApi';
 import type { BranchInfo } from '../../databricks/branchReplies';
 import { parseEndpointName } from '../../databricks/endpointName';
+import { Warehouse } from '../../databricks/warehouse';
 import { Workspace } from '../../databricks/workspace';
 import { ConfigurationError, LakebaseError } from '../../errors';
 import { checkIsOurs, DatabaseAccess } from '../databaseAccess';
@@ -28,6 +29,8 @@ export interface Project {
   settings(endpoint: string, host: string): Settings;
   /** The databases of the portal there. */
   access(endpoint: string, host: string): DatabaseAccess;
+  /** A SQL warehouse of the same workspace. */
+  warehouse(id: string): Warehouse;
 }
 
 /** Runs a command on the project, which Ctrl-C interrupts. */
@@ -43,7 +46,7 @@ export const inProject = (
 /** @throws ConfigurationError, LakebaseError */
 export async function useProject<T>(
   configFiles: string[] | undefined,
-  { env, clock }: Terminal,
+  { env, clock, error }: Terminal,
   signal: AbortSignal,
   work: (project: Project) => Promise<T>,
 ): Promise<T> {
@@ -89,6 +92,14 @@ export async function useProject<T>(
       branch,
       overlay,
       settings,
+      warehouse: id =>
+        new Warehouse({
+          id,
+          request: request => workspace.request(request),
+          clock,
+          signal,
+          tell: error,
+        }),
       access: (endpoint, host) => {
         const there = settings(endpoint, host);
         return new DatabaseAccess(there, baseOf(there), clock);

@@ -10,6 +10,11 @@ import {
 } from '../../migrations/rehearsal';
 import type { MigrationSet } from '../../migrations/migrationPlan';
 import { judge, type Limits } from '../../migrations/verdict';
+import {
+  brokenViews,
+  countViews,
+  type ViewCounts,
+} from '../../governance/viewCheck';
 import { inProject, type Project } from '../branch/project';
 import { EXIT } from '../exitCodes';
 import type { Terminal } from '../terminal';
@@ -100,6 +105,15 @@ async function rehearseOn(
     const [{ ms }] = await there.rows<{ ms: number | null }>(OLDEST);
     longestMs[database] = ms ?? undefined;
   }
+  const counting = async () => {
+    const counted: [string, ViewCounts][] = [];
+    for (const name of databases) {
+      const there = await portal.access.open(name);
+      counted.push([name, await countViews(there)]);
+    }
+    return new Map(counted);
+  };
+  const viewsBefore = await counting();
   const sets: SetReport[] = [];
   for (const set of due) {
     terminal.error(
@@ -116,9 +130,13 @@ async function rehearseOn(
     signal.throwIfAborted();
     sets.push(report);
   }
+  const viewsAfter = await counting();
+  const broken = databases.flatMap(name =>
+    brokenViews(viewsBefore.get(name)!, viewsAfter.get(name)!),
+  );
   const { notCovered } = plan;
   const { sourceName, at } = copy;
-  const verdict = judge(sets, limits);
+  const verdict = judge(sets, limits, broken);
   return { verdict, sets, notCovered, source: sourceName, at, longestMs };
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { viewStatements } from '../../../src/governance/views';
 import { rehearse } from './rehearsal';
 import {
   NO_TRANSACTION,
@@ -119,6 +120,47 @@ describe('rehearse', () => {
     const { report } = await rehearse(upgrade);
 
     expect(report.sets[0].migrations.map(({ lost }) => lost)).toEqual([[], []]);
+  });
+
+  it('finds views of analysts that a migration leaves without their table', async () => {
+    const upgrade = await start();
+    const directory = await upgrade.install('catalog', {
+      '1_entities.js': statements(
+        'create table final_entities (final_entity text)',
+      ),
+    });
+    const knex = await upgrade.knexOf('catalog');
+    await knex.migrate.latest({ directory });
+    await knex.raw(`insert into final_entities values ('{"kind":"API"}')`);
+    for (const sql of viewStatements('catalog')) await knex.raw(sql);
+    await upgrade.install('catalog', {
+      '1_entities.js': statements('select 1'),
+      '2_wide.js': statements(
+        'alter table final_entities alter final_entity type varchar',
+        'alter table final_entities alter final_entity type text',
+      ),
+    });
+
+    expect((await rehearse(upgrade)).report.verdict.kind).toBe('safe');
+
+    await upgrade.uninstall('catalog', '2_wide.js');
+    await upgrade.install('catalog', {
+      '1_entities.js': statements('select 1'),
+      '2_renamed.js': statements(
+        'alter table final_entities rename final_entity to entity',
+        'alter table final_entities rename entity to final_entity',
+      ),
+    });
+
+    const { exitCode, report } = await rehearse(upgrade);
+
+    expect(exitCode).toBe(1);
+    expect(report.verdict).toEqual({
+      kind: 'breaks-views',
+      text: expect.stringMatching(
+        /^breaks views of analysts: backstage_views\.entities: .*column "final_entity" does not exist/,
+      ) as string,
+    });
   });
 
   it('accepts the loss of the plugins that it is told', async () => {
