@@ -53,7 +53,7 @@ interface Stage {
 
 /**
  * The published story on this machine: a branch, an upgrade rehearsed on it, a
- * wiped catalog brought back.
+ * wiped catalog brought back, and who did what at which cost.
  *
  * @throws with what did not happen.
  */
@@ -89,9 +89,12 @@ export async function runTour(): Promise<void> {
     const live = async () => {
       await waitFor(() => 'Backstage to start', start, signal);
       const branch = await makeBranch(stage, folder);
-      return { branch, undone: await loseAndUndo(stage) };
+      const undone = await loseAndUndo(stage);
+      return { branch, undone, audited: await lookBack(stage) };
     };
-    const { branch, undone } = await thenStop(live, () => stopBackend(backend));
+    const { branch, undone, audited } = await thenStop(live, () =>
+      stopBackend(backend),
+    );
     const seconds = (ms: number) => `${(ms / 1_000).toFixed(2)} s`;
     say(
       `The tour is over, and all has stopped.\n\n${columns([
@@ -108,6 +111,7 @@ export async function runTour(): Promise<void> {
           '3.78 s, 32 → 0 → 32 rows',
         ],
         ['rows written since', undone.kept, 'lost, with all that came since'],
+        ['who did what', audited, 'a page of SQL'],
         ['in all', seconds(performance.now() - begun), 'by hand'],
       ])}\n\nThese numbers are of an emulator on this machine, which copies files where Lakebase shares them; the story's are of a real Lakebase.\n`,
     );
@@ -209,6 +213,24 @@ async function loseAndUndo(stage: Stage) {
     );
   }
   return { ms, rows: `${before} → 0 → ${after}`, kept: `${since}, all kept` };
+}
+
+/** What the account knows of all that. */
+async function lookBack({ emulator, command: run }: Stage): Promise<string> {
+  const warehouse = ['--warehouse', emulator.controlPlane.warehouse.id];
+  const { stdout } = await run('audit', ...warehouse);
+  const { clientId } = emulator.servicePrincipal;
+  for (const [what, pattern] of [
+    ['the rehearsal', /deleted +rehearsal-\S+/],
+    ['the branch', /made +tour/],
+    ['whoever made it', new RegExp(`${clientId} +postgres createBranch`)],
+  ] as const) {
+    if (!pattern.test(stdout)) throw new Error(`The audit lacks ${what}`);
+  }
+  await run('cost', ...warehouse);
+  await run('govern', '--group', 'analysts');
+  const branches = stdout.match(/^\S+Z +made /gm) ?? [];
+  return `${branches.length} branches, by one command`;
 }
 
 async function ask<T>(

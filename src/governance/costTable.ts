@@ -1,4 +1,4 @@
-import { sumBy } from 'lodash';
+import { orderBy, sumBy } from 'lodash';
 import type { Row } from '../databricks/warehouse';
 
 /** What one branch, endpoint or day has used of one kind of thing. */
@@ -68,7 +68,12 @@ export function costTable(
   }
   const newest = rows.flatMap(row => row.newest ?? []).sort();
   return {
-    lines,
+    // Days in their order, all else by what it costs.
+    lines: orderBy(
+      lines,
+      ['day', line => line.listPrice ?? -1, 'branch', 'kind'],
+      ['asc', 'desc', 'asc', 'asc'],
+    ),
     listPrice: sumBy(lines, line => line.listPrice ?? 0),
     unpriced,
     newest: newest.length > 0 ? new Date(newest.at(-1)!) : undefined,

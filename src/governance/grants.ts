@@ -20,7 +20,7 @@ export interface SchemaVerdict extends GovernedSchema {
 
 export const judgeSchema = (schema: GovernedSchema): SchemaVerdict => ({
   ...schema,
-  ...ruleOf(schema.plugin),
+  ...ruleOf(schema.plugin, schema.tables),
   unknown: unknownTables(schema.plugin, schema.tables),
 });
 

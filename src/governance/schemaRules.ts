@@ -29,9 +29,17 @@ const RULES: Record<string, SchemaRule> = {
   'user-settings': withheld('what single users have set for themselves'),
 };
 
-export const ruleOf = (plugin: string): SchemaRule =>
-  RULES[plugin] ??
-  withheld('nobody has looked at what this plugin keeps: look at its tables');
+export const ruleOf = (
+  plugin: string,
+  tables: readonly string[],
+): SchemaRule => {
+  if (plugin in RULES) return RULES[plugin];
+  return unknownTables(plugin, tables).length === 0
+    ? withheld('it keeps nothing of its own')
+    : withheld(
+        'nobody has looked at what this plugin keeps: look at its tables',
+      );
+};
 
 /** Tables that came with something else, such as a module of the plugin. */
 export const unknownTables = (

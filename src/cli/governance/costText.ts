@@ -20,7 +20,7 @@ export function renderCost(table: CostTable, shown: Shown): string {
   if (lines.length === 0) return nothing(shown);
   const most = Math.max(...lines.map(line => line.listPrice ?? 0));
   const rows = lines.map(line => [
-    ...namesOf(line, shown.by),
+    ...namesOf(line, shown.by, lines),
     kindOf(line.kind),
     `${amount(line.units)} ${line.unit}`,
     priceOf(line, shown.currency),
@@ -60,20 +60,32 @@ function freshness({ newest }: CostTable, { nowMs }: Shown): string {
   return `The newest row is of ${newest.toISOString()}, ${age} ago; rows come within about 12 hours.`;
 }
 
-function namesOf(line: CostLine, by: CostBy): string[] {
+function namesOf(
+  line: CostLine,
+  by: CostBy,
+  all: readonly CostLine[],
+): string[] {
   if (by === 'day') return [line.day ?? ''];
-  const branch = line.branchUid
-    ? (line.branch ?? line.branchUid) + goneOf(line)
-    : line.endpointUid
-      ? '(unknown branch)'
-      : '(the project)';
+  const branch = branchOf(line, all);
   if (by === 'branch') return [branch];
   return [branch, line.endpoint ?? line.endpointUid ?? ''];
 }
 
-/** Where the platform does not know the name any more, it is purged. */
-const goneOf = ({ branch, deleted }: CostLine) =>
-  branch === undefined ? ' (purged)' : deleted ? ' (deleted)' : '';
+function branchOf(
+  { branch, branchUid, endpointUid, deleted }: CostLine,
+  all: readonly CostLine[],
+): string {
+  if (!branchUid) return endpointUid ? '(unknown branch)' : '(the project)';
+  // The platform forgets the name of what it has purged.
+  if (branch === undefined) return `${branchUid} (purged)`;
+  // A name may be given again, to another branch.
+  const shared = all.some(
+    it => it.branch === branch && it.branchUid !== branchUid,
+  );
+  return [branch, shared && branchUid, deleted && '(deleted)']
+    .filter(Boolean)
+    .join(' ');
+}
 
 const kindOf = (kind: string) =>
   capitalize(kind.replaceAll('_', ' ')).toLowerCase();
@@ -99,11 +111,17 @@ function barOf(value: number, most: number): string {
 const amount = (units: number) =>
   units.toLocaleString('en', { maximumSignificantDigits: 6 });
 
-const money = (value: number, currency: string) =>
-  `${value.toLocaleString('en', {
+const LEAST = 0.000001;
+
+function money(value: number, currency: string): string {
+  if (value > 0 && value < LEAST) return `<${LEAST.toFixed(6)} ${currency}`;
+  const digits = value !== 0 && Math.abs(value) < 0.01 ? 6 : 2;
+  const shown = value.toLocaleString('en', {
     minimumFractionDigits: 2,
-    maximumFractionDigits: value !== 0 && Math.abs(value) < 0.01 ? 6 : 2,
-  })} ${currency}`;
+    maximumFractionDigits: digits,
+  });
+  return `${shown} ${currency}`;
+}
 
 const COLUMNS: (keyof CostLine)[] = [
   'day',

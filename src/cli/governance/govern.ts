@@ -1,16 +1,8 @@
 import { uniqBy } from 'lodash';
 import { escapeLiteral } from 'pg';
 import { ConfigurationError } from '../../errors';
-import {
-  grantsFor,
-  judgeSchema,
-  NOT_COVERED,
-  type SchemaVerdict,
-} from '../../governance/grants';
-import {
-  type Registration,
-  registrationOf,
-} from '../../governance/registration';
+import { grantsFor, judgeSchema, NOT_COVERED } from '../../governance/grants';
+import { registrationOf } from '../../governance/registration';
 import { viewGrants, VIEWS, viewStatements } from '../../governance/views';
 import { inProject, type Project } from '../branch/project';
 import { readSchema } from '../doctor/findTables';
@@ -18,7 +10,7 @@ import { EXIT } from '../exitCodes';
 import { openAccess } from '../openAccess';
 import type { Terminal } from '../terminal';
 import { type PluginSchemas, readSchemas } from './pluginSchemas';
-import { renderGovernance } from './governText';
+import { type Governance, renderGovernance } from './governText';
 
 export interface GovernOptions {
   config?: string[];
@@ -26,19 +18,6 @@ export interface GovernOptions {
   group?: string;
   views: boolean;
   json: boolean;
-}
-
-/** All that somebody has to run, and what not to. */
-export interface Governance {
-  registrations: Registration[];
-  schemas: SchemaVerdict[];
-  /** For Databricks SQL. */
-  grants: string[];
-  group?: string;
-  /** Why the database cannot be registered, if that is known. */
-  obstacle?: string;
-  schemaMode: boolean;
-  notCovered: string[];
 }
 
 const CATALOG = 'catalog';

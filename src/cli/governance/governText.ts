@@ -1,6 +1,20 @@
 import { partition } from 'lodash';
+import type { SchemaVerdict } from '../../governance/grants';
+import type { Registration } from '../../governance/registration';
 import { quoteForShell, showControls } from '../../texts';
-import type { Governance } from './govern';
+
+/** All that somebody has to run, and what not to. */
+export interface Governance {
+  registrations: Registration[];
+  schemas: SchemaVerdict[];
+  /** For Databricks SQL. */
+  grants: string[];
+  group?: string;
+  /** Why the database cannot be registered, if that is known. */
+  obstacle?: string;
+  schemaMode: boolean;
+  notCovered: string[];
+}
 
 /** Steps to copy, each with why it is there. */
 export function renderGovernance(found: Governance): string {
