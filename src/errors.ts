@@ -1,58 +1,14 @@
 import { CustomErrorBase, InputError } from '@backstage/errors';
+import { ERROR_CODES } from './errorCodes';
 import { showControls } from './texts';
 
 /**
- * What went wrong, as a word that code can decide on. `true` marks what passes
- * by itself: it is retried within the caller's deadline. Everything else is
- * permanent until somebody changes a setting or a grant.
+ * What went wrong, as a word that code can decide on; docs/errors.md has the
+ * cause and the cure of each.
+ *
+ * @public
  */
-const PASSES_BY_ITSELF = {
-  'workspace-unreachable': true,
-  'workspace-busy': true,
-  'workspace-reply-invalid': true,
-  'permission-not-propagated': true,
-  'workspace-untrusted': false,
-  'workspace-redirected': false,
-  'workspace-mismatch': false,
-  'client-refused': false,
-  'access-token-refused': false,
-  'permission-denied': false,
-  'endpoint-not-found': false,
-  'request-invalid': false,
-  'database-unreachable': true,
-  'database-waking': true,
-  'database-full': true,
-  'database-unknown-host': true,
-  'external-authorization-failed': true,
-  'token-refused': true,
-  'database-error': false,
-  'database-untrusted': false,
-  'database-refused': false,
-  'database-missing': false,
-  'database-read-only': false,
-  'database-host-missing': false,
-  'branch-changed': false,
-  'branch-missing': false,
-  'branch-exists': false,
-  'branch-quota': false,
-  'branch-ttl-capped': false,
-  'branch-refused': false,
-  'operation-failed': false,
-  'scrub-refused': false,
-  'migrations-locked': false,
-  'warehouse-missing': false,
-  'warehouse-stopped': false,
-  'statement-failed': false,
-  'connections-spent': false,
-  'role-missing': false,
-  'login-refused': false,
-  'grant-missing': false,
-  'connect-timeout': false,
-  stopped: false,
-} as const satisfies Record<string, boolean>;
-
-/** @public */
-export type LakebaseErrorCode = keyof typeof PASSES_BY_ITSELF;
+export type LakebaseErrorCode = keyof typeof ERROR_CODES;
 
 /**
  * What went wrong, in parts; whatever prints it puts them together.
@@ -127,7 +83,7 @@ export class LakebaseError extends CustomErrorBase {
 
   /** False for what a retry may cure. */
   get permanent(): boolean {
-    return !PASSES_BY_ITSELF[this.code];
+    return !ERROR_CODES[this.code].passes;
   }
 }
 

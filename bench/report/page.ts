@@ -7,9 +7,9 @@ const INTRODUCTION = `# Benchmarks
 Made by \`npm run bench\`, on the emulator of this project: a control plane, a
 TLS gateway and a real Postgres on one machine. Everybody runs as installed from
 the registry, in turns within one run. Machines are noisy, so \`static\` takes
-part twice: how far it is from itself (A/A) is how far numbers can be trusted,
-and a timing is met when ours lies where the runs of \`static\` lie. Counts are
-exact.
+part twice: how far it is from itself (A/A) is how far numbers can be trusted.
+A timing meets its target when it is no worse than the slowest run of
+\`static\`, stock Knex with a password that never changes. Counts are exact.
 `;
 
 export function page(results: Result[]): string {
@@ -27,7 +27,7 @@ export function page(results: Result[]): string {
   ].join('\n');
 }
 
-export function targets(results: Result[]): string[] {
+function targets(results: Result[]): string[] {
   const rows = results.flatMap(({ title, targets: found }) =>
     found.map(target => [
       title,
@@ -39,7 +39,7 @@ export function targets(results: Result[]): string[] {
   return [...table({ columns: ['', 'target', 'found', ''], rows }), ''];
 }
 
-export const pictures = ({ plots = [] }: Result, folder: string): string[] =>
+const pictures = ({ plots = [] }: Result, folder: string): string[] =>
   plots.flatMap(({ name, title }) => [
     `![${title}](${folder}/${name}.svg)`,
     '',

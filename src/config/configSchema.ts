@@ -130,8 +130,14 @@ export const lakebaseSchema = z
       ),
     connection: z
       .strictObject({
-        host: z.string().optional(),
-        port: z.union([z.number(), z.string()]).optional(),
+        host: z
+          .string()
+          .optional()
+          .describe('Where this module dials, such as the end of a tunnel.'),
+        port: z
+          .union([z.number(), z.string()])
+          .optional()
+          .describe('5432 when left out.'),
         ssl: z
           .union([
             boolean,
@@ -140,7 +146,11 @@ export const lakebaseSchema = z
               servername: z.string().optional(),
             }),
           ])
-          .optional(),
+          .optional()
+          .describe(
+            'ca: the authority in PEM, where Node does not trust it already. ' +
+              "servername: the endpoint's own host name, where host is another.",
+          ),
       })
       .optional()
       .describe(
