@@ -11,11 +11,20 @@ export interface Outcome {
 /** Runs the command as the shell would, in this process. */
 export async function commandLine(
   args: string[],
-  surroundings: Partial<Omit<Terminal, 'out' | 'error'>> = {},
+  {
+    onOutput = () => {},
+    ...surroundings
+  }: Partial<Omit<Terminal, 'out' | 'error'>> & {
+    /** While the command still runs. */
+    onOutput?: () => void | Promise<void>;
+  } = {},
 ): Promise<Outcome> {
   const said = { stdout: '', stderr: '' };
   const exitCode = await run(args, {
-    out: text => (said.stdout += `${text}\n`),
+    out: text => {
+      said.stdout += `${text}\n`;
+      void onOutput();
+    },
     error: text => (said.stderr += `${text}\n`),
     interactive: false,
     colored: false,

