@@ -24,7 +24,8 @@ const ROOMS = {
 };
 
 /** Beside the rooms, and open to all of them. */
-const SHARED = '^src/(errorCodes|errors|texts|tokenRefresher|refreshPolicy)\\.ts$';
+const SHARED =
+  '^src/(errorCodes|errors|texts|tokenRefresher|refreshPolicy)\\.ts$';
 
 /** Migrations run by the pools that the plugins get. */
 const POOLS_FOR_THE_COMMAND = '^src/lakebaseEndpoint\\.ts$';

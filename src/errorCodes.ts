@@ -23,8 +23,58 @@ const permanent = (cause: string, cure: string): ErrorCode => ({
   cure,
 });
 
-/** What went wrong, as a word that code can decide on. */
-export const ERROR_CODES = {
+/**
+ * What went wrong, as a word that code can decide on; docs/errors.md has the
+ * cause and the cure of each.
+ *
+ * @public
+ */
+export type LakebaseErrorCode =
+  | 'workspace-unreachable'
+  | 'workspace-busy'
+  | 'workspace-reply-invalid'
+  | 'permission-not-propagated'
+  | 'workspace-untrusted'
+  | 'workspace-redirected'
+  | 'workspace-mismatch'
+  | 'client-refused'
+  | 'access-token-refused'
+  | 'permission-denied'
+  | 'endpoint-not-found'
+  | 'request-invalid'
+  | 'database-unreachable'
+  | 'database-waking'
+  | 'database-full'
+  | 'database-unknown-host'
+  | 'external-authorization-failed'
+  | 'token-refused'
+  | 'database-error'
+  | 'database-untrusted'
+  | 'database-refused'
+  | 'database-missing'
+  | 'database-read-only'
+  | 'database-host-missing'
+  | 'branch-changed'
+  | 'branch-missing'
+  | 'branch-exists'
+  | 'branch-quota'
+  | 'branch-ttl-capped'
+  | 'branch-refused'
+  | 'operation-failed'
+  | 'scrub-refused'
+  | 'migrations-locked'
+  | 'warehouse-missing'
+  | 'warehouse-stopped'
+  | 'statement-failed'
+  | 'connections-spent'
+  | 'role-missing'
+  | 'login-refused'
+  | 'grant-missing'
+  | 'connect-timeout'
+  | 'stopped';
+
+/** What each code means. */
+export const ERROR_CODES: Record<LakebaseErrorCode, ErrorCode> = {
   'workspace-unreachable': passing(
     'The workspace did not answer within 10 seconds, or not at all.',
     'Check its host, name resolution and the outbound proxy.',
@@ -190,4 +240,4 @@ export const ERROR_CODES = {
     'See the code of the cause.',
   ),
   stopped: permanent('The backend is shutting down.', 'Nothing.'),
-} as const satisfies Record<string, ErrorCode>;
+};

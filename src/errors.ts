@@ -1,14 +1,8 @@
 import { CustomErrorBase, InputError } from '@backstage/errors';
-import { ERROR_CODES } from './errorCodes';
+import { ERROR_CODES, type LakebaseErrorCode } from './errorCodes';
 import { showControls } from './texts';
 
-/**
- * What went wrong, as a word that code can decide on; docs/errors.md has the
- * cause and the cure of each.
- *
- * @public
- */
-export type LakebaseErrorCode = keyof typeof ERROR_CODES;
+export type { LakebaseErrorCode };
 
 /**
  * What went wrong, in parts; whatever prints it puts them together.
@@ -52,12 +46,15 @@ const showAllControls = (explanation: Explanation): Explanation => ({
  * @public
  */
 export class LakebaseError extends CustomErrorBase {
+  /** By which it is told apart where packages are installed twice. */
   override readonly name = 'LakebaseError';
+  /** What went wrong, for code to decide on. */
   readonly code: LakebaseErrorCode;
   /** How long to wait before the next attempt at least, in milliseconds. */
   readonly retryAfterMs?: number;
   readonly #explanation: Explanation;
 
+  /** @internal */
   constructor(
     code: LakebaseErrorCode,
     explanation: Explanation,
@@ -75,7 +72,11 @@ export class LakebaseError extends CustomErrorBase {
     return this.#explanation;
   }
 
-  /** The same failure, decided on in another way. */
+  /**
+   * The same failure, decided on in another way.
+   *
+   * @internal
+   */
   as(code: LakebaseErrorCode, retryAfterMs?: number): LakebaseError {
     const { cause } = this;
     return new LakebaseError(code, this.#explanation, { cause, retryAfterMs });
