@@ -3,7 +3,7 @@ import type {
   LakebaseWorkspaceTokenService,
   WorkspaceSettings,
 } from './identity';
-import type { RequestSubject } from './workspaceErrors';
+import type { RequestSubject } from './refusalRule';
 
 /** What it takes to get a token for the workspace's API. */
 export interface TokenRequest {

@@ -16,7 +16,7 @@ import { parseEndpointName } from './endpointName';
 import { LakebaseWorkspaceTokenService, WorkspaceSettings } from './identity';
 import { identityRemedy, describeCaller } from './identityTexts';
 import { ProvisionedInstance } from './provisionedInstance';
-import { RequestSubject } from './workspaceErrors';
+import type { RequestSubject } from './refusalRule';
 import {
   invalidReply,
   opaqueToken,

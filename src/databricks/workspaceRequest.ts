@@ -2,7 +2,8 @@ import { LakebaseError, TLS_FAULT } from '../errors';
 import type { Clock } from '../time/clock';
 import { CutShort, oneAttempt } from './oneAttempt';
 import { findUnverified } from './verification';
-import { explainRefusal, RequestSubject } from './workspaceErrors';
+import type { RequestSubject } from './refusalRule';
+import { explainRefusal } from './workspaceErrors';
 import { invalidReply } from './workspaceReply';
 
 export interface WorkspaceRequest {
