@@ -110,7 +110,7 @@ async function add(
     );
   }
   say(
-    `Backstage ${release}${lockedOn ? `, locked on ${lockedOn}` : ''}: nothing but the package is added`,
+    `Backstage ${release}${lockedOn ? `, locked on ${lockedOn}` : ''}: nothing but the package and pg-copy-streams is added`,
   );
 }
 
@@ -133,6 +133,12 @@ async function tryOut(app: App, signal: AbortSignal): Promise<void> {
       const secret = process.env.DATABRICKS_CLIENT_SECRET!;
       if (printed.includes(secret)) throw new Error('It shows the secret');
     });
+    await step('doctor', () =>
+      app.yarn(
+        ...['workspace', 'backend', 'run', 'backstage-lakebase', 'doctor'],
+        ...configOf(...CONFIG.map(file => join('..', '..', file)), OVERLAY),
+      ),
+    );
     await step('package start', () => runForDevelopment(app, place, signal));
     await step('production bundle', () => runBundle(app, place, signal));
   };

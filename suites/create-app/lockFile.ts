@@ -7,6 +7,9 @@ type Entries = Record<string, { version: string; resolution?: string }>;
 
 const LOCAL = /@(workspace|link|file):/;
 
+/** What no app has, and what it brings along. */
+const NEW = /^pg-copy-streams@/;
+
 /**
  * What adding this package did to an app beyond adding it: nothing, if all is
  * well.
@@ -14,7 +17,7 @@ const LOCAL = /@(workspace|link|file):/;
 export function complaintsAbout(before: string, after: string): string[] {
   const known = new Set(resolutions(before));
   const found = resolutions(after);
-  const others = found.filter(it => !known.has(it));
+  const others = found.filter(it => !known.has(it) && !NEW.test(it));
   const copies = SINGLE.map(name => ({
     name,
     versions: versionsOf(found, name),
