@@ -1,6 +1,7 @@
 import { capitalize } from 'lodash';
 import type { CostBy } from '../../governance/cost';
 import type { CostLine, CostTable } from '../../governance/costTable';
+import { showControls } from '../../texts';
 import { formatSpan, renderTable } from '../table';
 
 const BAR_WIDTH = 20;
@@ -146,7 +147,7 @@ export const costCsv = ({ lines }: CostTable): string =>
 
 /** What looks like a formula stays a text there. */
 function csvCell(value: string | number | boolean | undefined): string {
-  const text = String(value ?? '');
+  const text = showControls(String(value ?? ''));
   const safe =
     typeof value === 'string' && /^[=+\-@]/.test(text) ? `'${text}` : text;
   return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -175,6 +175,27 @@ describe('cost', () => {
     expect(lines.find(line => line.includes('BRANCH_DATA'))).toMatch(/,$/);
   });
 
+  it('shows no control characters of others, nor formulas', async () => {
+    const { run, warehouse, emulator } = await start();
+    emulator.controlPlane.answer('statement', {
+      body: {
+        statement_id: 's',
+        status: { state: 'SUCCEEDED' },
+        manifest: {
+          schema: { columns: [{ name: 'kind' }, { name: 'unit' }] },
+        },
+        result: { data_array: [['=1+1', 'a\u001b[2J,"b"']] },
+      },
+    });
+    const ask = (...args: string[]) =>
+      run('cost', '--warehouse', warehouse, ...args);
+
+    const [csv, text] = [await ask('--csv'), await ask()];
+
+    expect(csv.stdout).toContain(`,'=1+1,"a\\u{1b}[2J,""b""",`);
+    expect(text.stdout).not.toContain('\u001b');
+  });
+
   it('counts corrections, which are rows with less than nothing', async () => {
     const { run, warehouse, pass, emulator } = await start();
     pass(2 * DAY);
