@@ -12,7 +12,6 @@ import { addGovernanceCommands } from './governance/program';
 import { addMigrationCommands } from './migrations/program';
 import { collect } from './options';
 import { psql } from './psql';
-import { systemClock } from '../time/clock';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
 import { addUndoCommand } from './undo/program';
@@ -46,42 +45,8 @@ export async function run(args: string[], terminal: Terminal): Promise<number> {
   }
 }
 
-/**
- * Reads arguments as \`run\` does, and runs nothing.
- *
- * @returns why they are refused, if they are.
- */
-export async function parseCommand(
-  args: string[],
-): Promise<string | undefined> {
-  const end = args.includes('--') ? args.indexOf('--') : args.length;
-  const silent: Terminal = {
-    out: () => {},
-    error: () => {},
-    interactive: false,
-    colored: false,
-    env: {},
-    clock: systemClock,
-  };
-  const program = createProgram(silent, [], () => {});
-  for (const command of allOf(program)) {
-    if (command.commands.length === 0) command.action(() => {});
-  }
-  try {
-    await program.parseAsync(args.slice(0, end), { from: 'user' });
-    return undefined;
-  } catch (error) {
-    const { exitCode, message } = error as CommanderError;
-    return exitCode === 0 ? undefined : message;
-  }
-}
-
-const allOf = (command: Command): Command[] => [
-  command,
-  ...command.commands.flatMap(it => allOf(it)),
-];
-
-function createProgram(
+/** All commands with their options; each tells its exit code to `done`. */
+export function createProgram(
   terminal: Terminal,
   forPsql: string[],
   done: (exitCode: number) => void,
