@@ -15,7 +15,7 @@ export interface AuditEntry {
   params: Record<string, string>;
 }
 
-/** As many lines as anybody reads. */
+/** As many lines as anybody reads: the newest. */
 export const MAX_ENTRIES = 10_000;
 
 /** Every login needs one at some time, so they would hide all else. */
@@ -52,7 +52,7 @@ WHERE event_date >= CAST(:since AS DATE) AND event_time >= :since
   AND service_name IN ('postgres', 'lakebase', 'databaseInstances')
   AND ${about('project')}${branch.length > 0 ? `\n  AND ${about('branch')}` : ''}
 GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY 1
+ORDER BY 1 DESC
 LIMIT ${MAX_ENTRIES + 1}`,
     parameters: [
       { name: 'since', value: since.toISOString(), type: 'TIMESTAMP' },

@@ -53,7 +53,8 @@ export function audit(
             ],
       ),
     );
-    const entries = found.rows.slice(0, MAX_ENTRIES).map(auditEntry);
+    const newest = found.rows.slice(0, MAX_ENTRIES);
+    const entries = newest.map(auditEntry).reverse();
     const cut = found.truncated || found.rows.length > MAX_ENTRIES;
     report({ events, since, entries, cut }, options, terminal);
     return EXIT.ok;
@@ -113,7 +114,9 @@ function report(
   out('');
   out(logText(entries));
   if (cut)
-    error(`There are more than ${MAX_ENTRIES} lines: ask for fewer --days`);
+    error(
+      `There are more than ${MAX_ENTRIES} lines, and the oldest are left out: ask for fewer --days`,
+    );
 }
 
 function logText(entries: AuditEntry[] | undefined): string {
