@@ -14,6 +14,7 @@ const CONNECTS =
 
 const INSTALLED = /[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/g;
 
+/** This package, in somebody's node_modules or in a clone. */
 const OURS = join(__dirname, '..', '..') + sep;
 
 /**
@@ -23,10 +24,11 @@ const OURS = join(__dirname, '..', '..') + sep;
  */
 export function warnOfBypassingPlugins(
   loadedFiles: string[],
+  ours = OURS,
 ): string | undefined {
-  const found = loadedFiles.flatMap(
-    file => KNOWN.exec(file)?.[1] ?? findUnknown(file) ?? [],
-  );
+  const found = loadedFiles
+    .filter(file => !isIn(ours, file))
+    .flatMap(file => KNOWN.exec(file)?.[1] ?? findUnknown(file) ?? []);
   if (found.length === 0) return undefined;
   return (
     `${[...new Set(found)].join(' and ')} may connect to ` +
@@ -35,18 +37,22 @@ export function warnOfBypassingPlugins(
     'backend.database.lakebase.localProxy: true, and ' +
     'backend.database.connection.host to a directory for its socket, such as ' +
     '/tmp/backstage-lakebase, with port: 5432. See "Plugins that connect by ' +
-    'themselves" in the README of backstage-backend-module-lakebase'
+    'themselves" in docs/connections.md of backstage-backend-module-lakebase'
   );
 }
 
 /** The package, or the file of the app, that connects by itself. */
 function findUnknown(file: string): string | undefined {
   const name = [...file.matchAll(INSTALLED)].at(-1)?.[1].replace('\\', '/');
-  const worthReading = name
-    ? /backstage|plugin/.test(name) && !name.startsWith('@backstage/')
-    : !file.startsWith(OURS);
+  const worthReading =
+    !name || (/backstage|plugin/.test(name) && !name.startsWith('@backstage/'));
   return worthReading && CONNECTS.test(read(file)) ? (name ?? file) : undefined;
 }
+
+/** In a clone what it depends on lies below it, and is not it. */
+const isIn = (ours: string, file: string): boolean =>
+  file.startsWith(ours) &&
+  !file.slice(ours.length).startsWith(`node_modules${sep}`);
 
 function read(file: string): string {
   try {

@@ -5,7 +5,7 @@ import { thenStop } from '../../testbed/waiting';
 import { run } from '../../testbed/run';
 import { ROOT } from '../versions/locked';
 import { CONSUMERS, SOURCE } from './consumers';
-import { checkEmulator } from './emulator';
+import { checkInstalled } from './installed';
 import { brokenLinks } from './links';
 
 const DEADLINE_MS = 5 * 60_000;
@@ -46,7 +46,7 @@ async function main(): Promise<void> {
       await must(tool('tsc'), ['-p', folder]);
       say(`It compiles with the settings of ${consumer.name}`);
     }
-    report('The emulator', await checkEmulator(installed, WORK, signal));
+    report('What is installed', await checkInstalled(installed, WORK, signal));
   };
   const must = async (program: string, args: string[]): Promise<string> => {
     const { passed, output } = await run(program, args, ROOT, signal);

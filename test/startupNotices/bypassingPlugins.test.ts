@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { warnOfBypassingPlugins } from '../../src/startupNotices/bypassingPlugins';
 
 const ITSELF =
@@ -52,6 +52,15 @@ describe('a plugin that connects by itself', () => {
     const loaded = await file(`node_modules/${name}/dist/index.js`, text);
 
     expect(warnOfBypassingPlugins([loaded])).toBeUndefined();
+  });
+
+  it('is not taken for this package where an app has installed it', async () => {
+    const name = 'backstage-backend-module-lakebase';
+    const loaded = await file(`node_modules/${name}/dist/keys.js`, BY_KEY);
+    const ours = join(app, 'node_modules', name) + sep;
+
+    expect(warnOfBypassingPlugins([loaded], ours)).toBeUndefined();
+    expect(warnOfBypassingPlugins([loaded])).toContain(name);
   });
 
   it('is not taken for this package, or for a file that is gone', () => {

@@ -6,7 +6,7 @@ import { run } from '../../testbed/run';
 import { poll } from '../../testbed/waiting';
 
 /** @returns what is wrong with it, and with who loads it. */
-export async function checkEmulator(
+export async function checkInstalled(
   installed: string,
   folder: string,
   signal: AbortSignal,
@@ -38,7 +38,9 @@ export async function checkEmulator(
       '--eval',
       `require(${JSON.stringify(installed)});
        const loaded = Object.keys(require.cache);
-       process.exit(loaded.some(it => /dist.(emulator|cli)./.test(it)) ? 1 : 0);`,
+       const notices = ${JSON.stringify(join(installed, 'dist', 'startupNotices', 'bypassingPlugins.js'))};
+       console.log(require(notices).warnOfBypassingPlugins(loaded) ?? '');
+       console.log(loaded.filter(it => /dist.(emulator|cli)./.test(it)).join());`,
     ],
     folder,
     signal,
@@ -47,6 +49,7 @@ export async function checkEmulator(
     ...(doctor.passed ? [] : [`the doctor says:\n${doctor.output}`]),
     ...(exitCode === 0 ? [] : [`Ctrl-C ends it with ${exitCode}`]),
     ...(existsSync(config) ? [`${config} is left behind`] : []),
-    ...(backend.passed ? [] : ['a backend loads the emulator or the command']),
+    // Warned of itself, or loaded what only the command is to load.
+    ...(backend.output.trim() === '' ? [] : [`a backend: ${backend.output}`]),
   ];
 }
