@@ -45,6 +45,7 @@ export class Branch {
   readonly #identities: Set<string>;
   #server?: Promise<PostgresServer>;
   #admin?: Pool;
+  #gone = false;
 
   /** The root of all others, on a server that is there. */
   static async create(server: PostgresServer): Promise<Branch> {
@@ -151,12 +152,15 @@ export class Branch {
 
   /** Before the server goes away, or after all is done. */
   async #disconnect(): Promise<void> {
+    this.#gone = true;
     await this.#admin?.end();
     this.#admin = undefined;
   }
 
   async #pool(): Promise<Pool> {
     const server = await this.server();
+    // A login that was under way at the end would open one that nobody closes.
+    if (this.#gone) throw new Error('The branch is gone');
     if (!this.#admin) {
       this.#admin = new Pool({ ...connectionTo(server, 'postgres'), max: 4 });
       // An idle connection that the server closes is replaced at the next query.
