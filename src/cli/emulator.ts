@@ -48,6 +48,7 @@ const PLACES = [
 export function emulator(
   { postgres, life, out }: EmulatorOptions,
   terminal: Terminal,
+  isThere = isInstalled,
 ): Promise<number> {
   const credentialLifeMs = parseDuration(life, '--life');
   if (credentialLifeMs > 3_600_000) {
@@ -57,7 +58,12 @@ export function emulator(
     );
   }
   const server = postgres === undefined ? undefined : readServer(postgres);
-  if (!server) requireEmbedded();
+  if (!server && !isThere(EMBEDDED)) {
+    throw new ConfigurationError(
+      `${EMBEDDED} is not installed, which would bring a Postgres along`,
+      `Add it (yarn add --dev ${EMBEDDED}), or name a server with --postgres`,
+    );
+  }
   return interruptible(terminal, async signal => {
     // Loaded for this command alone: the backend has no use for it.
     // eslint-disable-next-line @typescript-eslint/no-require-imports
@@ -113,15 +119,12 @@ function readServer(url: string): Server {
   return { host, port: Number(port ?? 5432), user, password };
 }
 
-/** @throws ConfigurationError */
-function requireEmbedded(): void {
+function isInstalled(name: string): boolean {
   try {
-    require.resolve(EMBEDDED);
+    require.resolve(name);
+    return true;
   } catch {
-    throw new ConfigurationError(
-      `${EMBEDDED} is not installed, which would bring a Postgres along`,
-      `Add it (yarn add --dev ${EMBEDDED}), or name a server with --postgres`,
-    );
+    return false;
   }
 }
 

