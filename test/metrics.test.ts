@@ -300,7 +300,9 @@ describe('a pool', () => {
     const lakebase = start.lakebase(emulator, schemaMode);
     const knex = await lakebase.getClient('catalog');
     await lakebase.getClient('auth');
-    await queryInParallel(knex, 3);
+    // Each holds a connection of its own, however slowly these are opened.
+    const held = await Promise.all([1, 2, 3].map(() => knex.transaction()));
+    await Promise.all(held.map(transaction => transaction.commit()));
 
     const during = await knex.transaction(() => read(CONNECTIONS));
     await settle();
