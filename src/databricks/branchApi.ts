@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { LakebaseError } from '../errors';
-import { type Clock, elapsedMs, instant } from '../time/clock';
+import type { Clock } from '../time/clock';
+import { pausesBetweenLooks } from '../time/polls';
 import { retry } from '../time/retry';
 import { READ_WRITE } from './autoscalingEndpoint';
 import {
@@ -20,10 +21,6 @@ const API = '/api/2.0/postgres';
 
 /** A project has 500 branches at most, in the platform's own words. */
 const MAX_PAGES = 50;
-
-/** The platform makes a branch in a second; polls grow apart up to this. */
-const FIRST_POLL_MS = 200;
-const LONGEST_POLL_MS = 5_000;
 
 /** The platform takes seconds; field reports of an endpoint say two minutes. */
 const PATIENCE_MS = 10 * 60_000;
@@ -317,23 +314,18 @@ export class BranchApi {
     );
   }
 
-  /** What pauses between two looks, longer each time, and not for ever. */
   #waitFor(what: string): () => Promise<void> {
-    const clock = this.#clock;
-    const since = instant(clock);
-    let longestMs = FIRST_POLL_MS;
-    return async () => {
-      if (elapsedMs(clock, since) > PATIENCE_MS) {
-        throw new LakebaseError('operation-failed', {
+    return pausesBetweenLooks({
+      clock: this.#clock,
+      signal: this.#signal,
+      patienceMs: PATIENCE_MS,
+      gaveUp: () =>
+        new LakebaseError('operation-failed', {
           problem: `Waited ${PATIENCE_MS / 60_000} minutes for ${what}`,
           remedy:
             'It may come yet: the same command goes on where this one ended',
-        });
-      }
-      const jitter = 1 - clock.random() / 2;
-      await clock.pause(longestMs * jitter, this.#signal);
-      longestMs = Math.min(LONGEST_POLL_MS, longestMs * 2);
-    };
+        }),
+    });
   }
 }
 

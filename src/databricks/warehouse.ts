@@ -1,5 +1,6 @@
 import { ConfigurationError, LakebaseError } from '../errors';
 import { type Clock, elapsedMs, instant } from '../time/clock';
+import { pausesBetweenLooks } from '../time/polls';
 import { retry } from '../time/retry';
 import type { GetResource, ResourceRequest } from './endpoint';
 import { readPages } from './pages';
@@ -12,10 +13,6 @@ import {
 } from './statementReplies';
 
 const API = '/api/2.0/sql/statements';
-
-/** A statement of ours runs for seconds; polls grow apart up to this. */
-const FIRST_POLL_MS = 200;
-const LONGEST_POLL_MS = 5_000;
 
 /** A classic warehouse takes minutes to start. */
 const PATIENCE_MS = 15 * 60_000;
@@ -120,19 +117,21 @@ export class Warehouse {
   ): Promise<StatementInfo> {
     const { id: warehouse, clock, signal, tell } = this.#options;
     const since = instant(clock);
+    const pause = pausesBetweenLooks({
+      clock,
+      signal,
+      patienceMs: PATIENCE_MS,
+      gaveUp: () =>
+        new LakebaseError('statement-failed', {
+          problem: `SQL warehouse ${warehouse} has taken more than ${PATIENCE_MS / 60_000} minutes to ${action}`,
+          remedy: 'See the warehouse in the workspace: it may be overloaded',
+        }),
+    });
     let told = false;
     let current = begun;
     signal.throwIfAborted();
-    let pauseMs = FIRST_POLL_MS;
     while (current.state === 'PENDING' || current.state === 'RUNNING') {
-      const waitedMs = elapsedMs(clock, since);
-      if (waitedMs > PATIENCE_MS) {
-        throw new LakebaseError('statement-failed', {
-          problem: `SQL warehouse ${warehouse} has taken more than ${PATIENCE_MS / 60_000} minutes to ${action}`,
-          remedy: 'See the warehouse in the workspace: it may be overloaded',
-        });
-      }
-      if (waitedMs > TELL_AFTER_MS && !told) {
+      if (elapsedMs(clock, since) > TELL_AFTER_MS && !told) {
         told = true;
         tell(
           current.state === 'PENDING'
@@ -140,8 +139,7 @@ export class Warehouse {
             : `SQL warehouse ${warehouse} is at work; waiting for it`,
         );
       }
-      await clock.pause(pauseMs * (1 - clock.random() / 2), signal);
-      pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 2);
+      await pause();
       current = await this.#call({
         action,
         path: `${API}/${encodeURIComponent(current.id)}`,
