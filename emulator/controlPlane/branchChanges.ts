@@ -1,6 +1,7 @@
 import type { ServerClock } from '../serverClock';
 import { ApiError } from './apiError';
 import type { Catalog } from './catalog';
+import { checkFields } from './fields';
 import type { Operations } from './operations';
 import { type BranchRecord, parentOf } from './resources';
 
@@ -272,8 +273,3 @@ const invalid = (message: string) => new ApiError(400, message);
 
 const state = (message: string, metadata?: object) =>
   new ApiError(400, message, 'INVALID_STATE', metadata);
-
-function checkFields(spec: Spec, known: string[]): void {
-  const unknown = Object.keys(spec).find(name => !known.includes(name));
-  if (unknown) throw invalid(`Unknown field '${unknown}'`);
-}

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { posix } from 'node:path';
 import type { ServerClock } from '../serverClock';
 import { ApiError } from './apiError';
-import type { EndpointHistory } from './endpointHistory';
+import type { EndpointHistory, Span } from './endpointHistory';
 import {
   branchResource,
   CREATED_AT,
@@ -30,7 +30,7 @@ export interface EndpointDefaults {
   host: string;
   stateAt: (host: string) => EndpointState;
   /** When the compute behind this host ran, until now. */
-  awakeAt: (host: string) => { from: number; until: number }[];
+  awakeAt: (host: string) => Span[];
 }
 
 interface EndpointRecord {

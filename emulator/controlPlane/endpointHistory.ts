@@ -1,3 +1,9 @@
+/** A time by the platform's clock. */
+export interface Span {
+  from: number;
+  until: number;
+}
+
 /** What an endpoint was while it was there. Times are the platform's. */
 export interface EndpointHistory {
   uid: string;
@@ -7,5 +13,5 @@ export interface EndpointHistory {
   sizes: { at: number; cu: number }[];
   removedAt?: number;
   /** When the compute behind it ran; the last span may have no end yet. */
-  awake: { from: number; until: number }[];
+  awake: Span[];
 }

@@ -1,5 +1,6 @@
 import { ApiError } from './apiError';
 import type { Catalog } from './catalog';
+import { checkFields } from './fields';
 import type { Operations } from './operations';
 
 interface Registration {
@@ -35,8 +36,7 @@ export class Registrations {
     spec: Record<string, unknown>,
   ): Promise<object> {
     if (!id) throw new ApiError(400, "Field 'catalog_id' is required");
-    const unknown = Object.keys(spec).find(field => !FIELDS.includes(field));
-    if (unknown) throw new ApiError(400, `Unknown field '${unknown}'`);
+    checkFields(spec, FIELDS);
     const { postgres_database: database, branch } = spec;
     if (typeof database !== 'string' || typeof branch !== 'string')
       throw new ApiError(

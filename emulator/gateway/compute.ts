@@ -1,3 +1,4 @@
+import type { Span } from '../controlPlane/endpointHistory';
 import { delay } from '../delay';
 import type { ServerClock } from '../serverClock';
 
@@ -29,7 +30,7 @@ export class Compute {
   }
 
   /** When it ran, until now. */
-  get awakeSpans(): { from: number; until: number }[] {
+  get awakeSpans(): Span[] {
     const now = this.#clock.now();
     return this.#awake.map(({ from, until = now }) => ({ from, until }));
   }

@@ -1,5 +1,5 @@
 import type { BranchRecord } from '../controlPlane/resources';
-import type { EndpointHistory } from '../controlPlane/endpointHistory';
+import type { EndpointHistory, Span } from '../controlPlane/endpointHistory';
 
 const HOUR_MS = 3_600_000;
 const BYTES_PER_GB = 1_000_000_000;
@@ -35,11 +35,6 @@ export interface Usage {
   product_features: {
     lakebase: { compute_type: string | null; storage_type: string | null };
   };
-}
-
-interface Span {
-  from: number;
-  until: number;
 }
 
 /** What endpoints and branches have used since the last look, hour by hour. */

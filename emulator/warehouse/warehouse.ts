@@ -4,6 +4,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { ApiError } from '../controlPlane/apiError';
 import type { Call } from '../controlPlane/callLog';
 import type { Catalog } from '../controlPlane/catalog';
+import { checkFields } from '../controlPlane/fields';
 import { delay } from '../delay';
 import type { ServerClock } from '../serverClock';
 import {
@@ -55,7 +56,7 @@ export class Warehouse {
   readonly id = '4f1c2a9be0d37a58';
   /** A chunk of a result has this many rows at most. */
   rowsPerChunk = 1_000;
-  /** Whether a stopped one may be started by a statement. */
+  /** A stopped one takes no statement, and is not started by one. */
   state: 'RUNNING' | 'STOPPED' = 'RUNNING';
   /** Whether this workspace gets rows of `system.access.audit`, which not all do. */
   deliversAudit = true;
@@ -120,8 +121,7 @@ export class Warehouse {
 
   async submit(request: StatementRequest, caller: string): Promise<object> {
     const { statement, warehouse_id: id, parameters = [] } = request;
-    const unknown = Object.keys(request).find(key => !KNOWN.includes(key));
-    if (unknown) throw new ApiError(400, `Unknown field '${unknown}'`);
+    checkFields(request, KNOWN);
     if (typeof statement !== 'string' || statement.trim() === '')
       throw new ApiError(400, "Field 'statement' is required");
     if (typeof id !== 'string' || id === '')
