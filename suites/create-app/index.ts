@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { readOptions } from '../../testbed/arguments';
 import { type Address, chooseAddress } from '../../testbed/backend';
 import { type DemoDatabase, openDatabase } from '../../testbed/database';
+import { pack } from '../../testbed/pack';
 import { run } from '../../testbed/run';
 import { onDeadline, onInterruption } from '../../testbed/signals';
 import { thenStop } from '../../testbed/waiting';
-import { ROOT } from '../versions/locked';
 import { App, createApp, type Template } from './app';
 import { complaintsAbout } from './lockFile';
 import { Portal } from './portal';
@@ -75,13 +75,6 @@ async function main(lockOnly: boolean): Promise<void> {
   await thenStop(all, () =>
     rm(folder, { recursive: true, force: true, maxRetries: 5 }),
   );
-}
-
-async function pack(folder: string, signal: AbortSignal): Promise<string> {
-  const args = ['pack', '--pack-destination', folder];
-  const { passed, output } = await run('npm', args, ROOT, signal);
-  if (!passed) throw new Error(`npm pack failed:\n${output}`);
-  return join(folder, output.trim().split('\n').at(-1)!);
 }
 
 /** @throws when the app then has anything twice, or is warned of anything. */

@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onDeadline, onInterruption } from '../../testbed/signals';
 import { thenStop } from '../../testbed/waiting';
+import { pack } from '../../testbed/pack';
 import { run } from '../../testbed/run';
 import { ROOT } from '../versions/locked';
 import { CONSUMERS, SOURCE } from './consumers';
@@ -22,8 +23,7 @@ async function main(): Promise<void> {
   const all = async () => {
     await rm(WORK, { recursive: true, force: true });
     await mkdir(installed, { recursive: true });
-    const packed = await must('npm', ['pack', '--pack-destination', WORK]);
-    const tarball = join(WORK, packed.trim().split('\n').at(-1)!);
+    const tarball = await pack(WORK, signal);
     await must('tar', [
       ...['-xzf', tarball, '--strip-components', '1', '-C', installed],
     ]);

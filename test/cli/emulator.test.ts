@@ -4,15 +4,12 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ConfigReader } from '@backstage/config';
 import type { JsonObject } from '@backstage/types';
 import { parse } from 'yaml';
 import { postgresOfWorker } from '../../testbed/postgresOfWorker';
 import { emulator } from '../../src/cli/emulator';
 import type { Terminal } from '../../src/cli/terminal';
-import { Lakebase } from '../../src/lakebase';
-import { systemClock } from '../../src/time/clock';
-import { keepingLogger } from '../support/lakebase';
+import { startLakebaseBy } from '../support/lakebase';
 import { commandLine } from './commandLine';
 
 let folder: string;
@@ -29,25 +26,13 @@ const server = () => {
 /** What an app finds that is started with this file. */
 async function queryAsAppWith(file: string): Promise<unknown> {
   const config = parse(await readFile(file, 'utf8')) as JsonObject;
-  const stops: (() => void | Promise<void>)[] = [];
-  const lakebase = Lakebase.create({
-    rootConfig: new ConfigReader(config),
-    logger: keepingLogger().logger,
-    lifecycle: {
-      addStartupHook: () => {},
-      addShutdownHook: hook => stops.push(hook),
-      addBeforeShutdownHook: () => {},
-    },
-    metadata: { getInstalledPlugins: () => Promise.resolve([]) },
-    env: {},
-    clock: systemClock,
-  });
+  const lakebase = startLakebaseBy(config);
   try {
-    const knex = await lakebase.forPlugin('catalog')!.getClient();
+    const knex = await lakebase.getClient('catalog');
     const { rows } = await knex.raw<{ rows: unknown }>('select 1 as one');
     return rows;
   } finally {
-    for (const stop of stops) await stop();
+    await lakebase.stop();
   }
 }
 

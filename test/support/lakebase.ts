@@ -92,9 +92,16 @@ export interface Surroundings {
   clock?: Clock;
 }
 
-export function startLakebase(
+export const startLakebase = (
   emulator: Emulator,
   overrides: JsonObject = {},
+  surroundings: Surroundings = {},
+): TestLakebase =>
+  startLakebaseBy(lakebaseConfig(emulator, overrides), surroundings);
+
+/** The same, by an app-config of any origin. */
+export function startLakebaseBy(
+  config: JsonObject,
   surroundings: Surroundings = {},
 ): TestLakebase {
   const { installed = [], env = {}, clock } = surroundings;
@@ -102,7 +109,7 @@ export function startLakebase(
   const onStartup: (() => void | Promise<void>)[] = [];
   const onShutdown: (() => void | Promise<void>)[] = [];
   const lakebase = Lakebase.create({
-    rootConfig: new ConfigReader(lakebaseConfig(emulator, overrides)),
+    rootConfig: new ConfigReader(config),
     logger,
     lifecycle: {
       addStartupHook: hook => onStartup.push(hook),
