@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -92,7 +93,7 @@ export function emulator(
           'Ctrl-C ends it, and removes that file.',
         ].join('\n'),
       );
-      await aborted(signal);
+      if (!signal.aborted) await once(signal, 'abort');
     } finally {
       await rm(file, { force: true });
       await running.stop();
@@ -127,9 +128,3 @@ function isInstalled(name: string): boolean {
     return false;
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise(done => {
-    if (signal.aborted) done();
-    signal.addEventListener('abort', () => done());
-  });

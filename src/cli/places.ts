@@ -1,4 +1,5 @@
-import type { DatabaseAccess } from './databaseAccess';
+import { LakebaseError } from '../errors';
+import type { DatabaseAccess, OpenDatabase } from './databaseAccess';
 
 /** Databases of plugins, where each has one of its own. */
 const DATABASES = `
@@ -48,4 +49,19 @@ export async function placesOf(access: DatabaseAccess): Promise<Place[]> {
     })),
     ...others.map(({ id, database }) => ({ database, pluginOf: () => id })),
   ];
+}
+
+/** That of a plugin which has not started yet is not there. */
+export async function openIfThere(
+  access: DatabaseAccess,
+  database: string,
+): Promise<OpenDatabase | undefined> {
+  try {
+    return await access.open(database);
+  } catch (error) {
+    if (error instanceof LakebaseError && error.code === 'database-missing') {
+      return undefined;
+    }
+    throw error;
+  }
 }

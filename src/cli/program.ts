@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, NotFoundError } from '@backstage/errors';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { formatExplanation, LakebaseError } from '../errors';
 import { addBranchCommands } from './branch/program';
 import { doctor, DoctorOptions } from './doctor';
@@ -10,7 +10,7 @@ import { EXIT } from './exitCodes';
 import { explainFailure } from './explainFailure';
 import { addGovernanceCommands } from './governance/program';
 import { addMigrationCommands } from './migrations/program';
-import { collect } from './options';
+import { collect, wholeNumber } from './options';
 import { psql } from './psql';
 import type { Terminal } from './terminal';
 import { token, TokenOptions } from './token';
@@ -76,13 +76,13 @@ export function createProgram(
     .option(
       '--replicas <n>',
       'how many backends share the endpoint',
-      parseCount,
+      wholeNumber(9_999),
       1,
     )
     .option(
       '--plugins <n>',
       'how many plugins there are in addition to those in the configuration (default: those that exist, at least 10)',
-      parseCount,
+      wholeNumber(9_999),
     )
     .action(async (options: DoctorOptions) =>
       done(await doctor(options, terminal)),
@@ -137,11 +137,6 @@ function readVersion(): string {
     version: string;
   };
   return version;
-}
-
-function parseCount(value: string): number {
-  if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
-  throw new InvalidArgumentError('It must be a whole number from 1 to 9999.');
 }
 
 function report(error: unknown, terminal: Terminal): number {

@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+import { compact } from 'lodash';
 import {
   auditEntry,
   type AuditEntry,
@@ -10,14 +12,16 @@ import { inProject } from '../branch/project';
 import { EXIT } from '../exitCodes';
 import { renderTable } from '../table';
 import type { Terminal } from '../terminal';
-import { warehouseOf, type WarehouseOptions } from './warehouseOf';
+import {
+  beginOf,
+  warehouseOf,
+  type WarehouseOptions,
+} from './warehouseOptions';
 
 export interface AuditOptions extends WarehouseOptions {
   branch?: string;
   json: boolean;
 }
-
-const DAY_MS = 86_400_000;
 
 /** Shows what became of branches, and who did what as far as that is known. */
 export function audit(
@@ -25,7 +29,7 @@ export function audit(
   terminal: Terminal,
 ): Promise<number> {
   return inProject(options.config, terminal, async project => {
-    const since = new Date(terminal.clock.wall() - options.days * DAY_MS);
+    const since = beginOf(options, terminal);
     const warehouse = warehouseOf(options, project, terminal);
     const all = await project.api.list({ deleted: true });
     const meant = all.filter(
@@ -44,12 +48,12 @@ export function audit(
     const found = await warehouse.run(
       auditStatement(
         since,
-        namesOf(project.api.project, uid),
+        compact([posix.basename(project.api.project), uid]),
         options.branch === undefined
           ? []
           : [
               options.branch,
-              ...meant.flatMap(branch => namesOf(branch.name, branch.uid)),
+              ...meant.flatMap(branch => compact([branch.id, branch.uid])),
             ],
       ),
     );
@@ -60,11 +64,6 @@ export function audit(
     return EXIT.ok;
   });
 }
-
-const namesOf = (name: string, uid: string | undefined): string[] => [
-  name.split('/').at(-1)!,
-  ...(uid ? [uid] : []),
-];
 
 const noSuch = (branch: string) =>
   new LakebaseError('branch-missing', {

@@ -10,7 +10,11 @@ import { inProject, type Project } from '../branch/project';
 import { EXIT } from '../exitCodes';
 import type { Terminal } from '../terminal';
 import { costCsv, renderCost } from './costText';
-import { warehouseOf, type WarehouseOptions } from './warehouseOf';
+import {
+  beginOf,
+  warehouseOf,
+  type WarehouseOptions,
+} from './warehouseOptions';
 
 export interface CostOptions extends WarehouseOptions {
   by: CostBy;
@@ -19,20 +23,17 @@ export interface CostOptions extends WarehouseOptions {
   csv: boolean;
 }
 
-const DAY_MS = 86_400_000;
-
 /** Shows what the project has cost, or the SQL that tells. */
 export function cost(
   options: CostOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const { config, days, by, currency, json, csv } = options;
+  const { config, by, currency, json, csv } = options;
   if (json && csv) {
     throw new ConfigurationError('--json and --csv are two forms: give one');
   }
   return inProject(config, terminal, async project => {
-    const nowMs = terminal.clock.wall();
-    const since = new Date(nowMs - days * DAY_MS).toISOString().slice(0, 10);
+    const since = beginOf(options, terminal).toISOString().slice(0, 10);
     const uid = await projectUid(project);
     const statement = costStatement({ project: uid, by, since, currency });
     const warehouse = warehouseOf(options, project, terminal);
@@ -49,7 +50,10 @@ export function cost(
     const shown = { by, since, currency, project: project.api.project };
     if (json) terminal.out(toJson(table, shown));
     else if (csv) terminal.out(costCsv(table));
-    else terminal.out(renderCost(table, { ...shown, nowMs }));
+    else
+      terminal.out(
+        renderCost(table, { ...shown, nowMs: terminal.clock.wall() }),
+      );
     return EXIT.ok;
   });
 }

@@ -1,8 +1,7 @@
 import { MARKS } from '../../branches/marks';
-import { LakebaseError } from '../../errors';
 import { VIEWS } from '../../governance/views';
 import type { DatabaseAccess } from '../databaseAccess';
-import { placesOf } from '../places';
+import { openIfThere, placesOf } from '../places';
 
 /** Where a plugin has tables. */
 export interface PluginSchema {
@@ -36,18 +35,14 @@ export async function readSchemas(
   const schemas: PluginSchema[] = [];
   const viewed: string[] = [];
   for (const { database, pluginOf } of await placesOf(access)) {
-    let rows: { schema: string; tables: string[] }[];
-    try {
-      const opened = await access.open(database);
-      rows = await opened.rows(TABLES, [[MARKS, VIEWS]]);
-      const views = await opened.rows(HAS_VIEWS, [VIEWS]);
-      if (views.length > 0) viewed.push(database);
-    } catch (error) {
-      // That of a plugin which has not started yet is not there.
-      if (error instanceof LakebaseError && error.code === 'database-missing')
-        continue;
-      throw error;
-    }
+    const opened = await openIfThere(access, database);
+    if (!opened) continue;
+    const views = await opened.rows(HAS_VIEWS, [VIEWS]);
+    if (views.length > 0) viewed.push(database);
+    const rows = await opened.rows<{ schema: string; tables: string[] }>(
+      TABLES,
+      [[MARKS, VIEWS]],
+    );
     for (const { schema, tables } of rows) {
       const plugin = pluginOf(schema);
       if (plugin !== undefined)

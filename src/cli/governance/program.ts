@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { COST_BY } from '../../governance/cost';
-import type { MakeCommand } from '../options';
+import { type MakeCommand, wholeNumber } from '../options';
 import type { Terminal } from '../terminal';
 import { audit, type AuditOptions } from './audit';
 import { cost, type CostOptions } from './cost';
@@ -53,18 +53,11 @@ export function addGovernanceCommands(
 
 const onWarehouse = (command: Command): Command =>
   command
-    .option('--days <n>', 'how far back', parseDays, 30)
+    .option('--days <n>', 'how far back', wholeNumber(365), 30)
     .option(
       '--warehouse <id>',
       'the SQL warehouse that runs it (default: DATABRICKS_WAREHOUSE_ID)',
     );
-
-function parseDays(value: string): number {
-  if (/^[1-9]\d{0,2}$/.test(value) && Number(value) <= 365) {
-    return Number(value);
-  }
-  throw new InvalidArgumentError('It must be a whole number from 1 to 365.');
-}
 
 function parseCurrency(value: string): string {
   if (/^[A-Z]{3}$/.test(value)) return value;

@@ -1,7 +1,6 @@
 import type { Knex } from 'knex';
 import { partition, uniq } from 'lodash';
 import { LoggerService } from '@backstage/backend-plugin-api';
-import { LakebaseError } from '../../errors';
 import { LakebaseEndpoint } from '../../lakebaseEndpoint';
 import type { MigrationFolder } from '../../migrations/installedMigrations';
 import {
@@ -14,8 +13,8 @@ import {
   readMigrationTables,
 } from '../../migrations/migrationTables';
 import { baseOf, type Project } from '../branch/project';
-import type { DatabaseAccess, OpenDatabase } from '../databaseAccess';
-import { placesOf } from '../places';
+import type { DatabaseAccess } from '../databaseAccess';
+import { openIfThere, placesOf } from '../places';
 import type { Terminal } from '../terminal';
 
 /** The databases of the plugins on one branch, as a backend there has them. */
@@ -87,21 +86,6 @@ async function readPlaces(access: DatabaseAccess) {
     }
   }
   return { tables, places };
-}
-
-/** That of a plugin which has not started yet is not there. */
-async function openIfThere(
-  access: DatabaseAccess,
-  database: string,
-): Promise<OpenDatabase | undefined> {
-  try {
-    return await access.open(database);
-  } catch (error) {
-    if (error instanceof LakebaseError && error.code === 'database-missing') {
-      return undefined;
-    }
-    throw error;
-  }
 }
 
 function warningsOnly(tell: (line: string) => void): LoggerService {

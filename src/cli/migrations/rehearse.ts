@@ -106,12 +106,11 @@ async function rehearseOn(
     longestMs[database] = ms ?? undefined;
   }
   const counting = async () => {
-    const counted: [string, ViewCounts][] = [];
+    const counted = new Map<string, ViewCounts>();
     for (const name of databases) {
-      const there = await portal.access.open(name);
-      counted.push([name, await countViews(there)]);
+      counted.set(name, await countViews(await portal.access.open(name)));
     }
-    return new Map(counted);
+    return counted;
   };
   const viewsBefore = await counting();
   const sets: SetReport[] = [];

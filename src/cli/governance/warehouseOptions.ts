@@ -8,6 +8,14 @@ export interface WarehouseOptions {
   warehouse?: string;
 }
 
+const DAY_MS = 86_400_000;
+
+/** When the days began that are asked for. */
+export const beginOf = (
+  { days }: WarehouseOptions,
+  { clock }: Terminal,
+): Date => new Date(clock.wall() - days * DAY_MS);
+
 /**
  * The warehouse that is asked for.
  *
